@@ -1,0 +1,113 @@
+"""Every exception this project raises: the harness could not.
+
+What TCP did (``ECONNREFUSED``) is an outcome, recorded and judged; it is never one of these.
+
+::
+
+    OrchestratorError            carries ``exit_code`` and reads as a sentence a person can act on
+    |-- UsageError          64   the command line
+    |-- InputProblems       65   every problem of a scenario, topology or inventory, each with its place
+    |-- StoreError           3   a run directory cannot be written or read (full disk, no such run)
+    |-- TestbedError         3   hosts cannot be made or reached; says what to install or permit
+    |   `-- Unsupported      2   this machine lacks what the scenario needs: SKIP with the reason
+    |-- AgentError           3   an agent refused, vanished or spoke out of turn; names the host
+    |   |-- AgentLost            its channel ended
+    |   `-- Overdue              it did not arrive at a barrier; says what it was doing
+    |-- HostErrors           3   several hosts at once: every result, good and bad
+    |-- EvidenceError        3   a capture or a record cannot be read; says from which byte on
+    `-- Interrupted        130   a person or the system asked us to stop
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class OrchestratorError(Exception):
+    """The harness could not; ``str()`` is one sentence for a person."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class UsageError(OrchestratorError):
+    """The command line asks for something that does not exist or does not fit."""
+
+    exit_code = 64
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with an input, at 1-based ``line`` and ``column`` of ``path``."""
+
+    path: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}: {self.text}"
+
+
+class InputProblems(OrchestratorError):
+    """All the problems of an input, in the order of its lines."""
+
+    exit_code = 65
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(set(problems)))
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class StoreError(OrchestratorError):
+    """A run directory cannot be written or read."""
+
+
+class TestbedError(OrchestratorError):
+    """Hosts cannot be made or reached."""
+
+    __test__ = False  # its name begins like a test class of pytest's
+
+
+class Unsupported(TestbedError):
+    """This machine, kernel or user lacks what the scenario needs: a SKIP, before anything was touched."""
+
+    exit_code = 2
+
+
+class AgentError(OrchestratorError):
+    """The agent on ``host`` refused, vanished or spoke out of turn."""
+
+    def __init__(self, host: str, text: str) -> None:
+        self.host = host
+        super().__init__(f"{host}: {text}")
+
+
+class AgentLost(AgentError):
+    """The channel to an agent ended before its work did."""
+
+
+class Overdue(AgentError):
+    """An agent did not arrive at a barrier before the deadline."""
+
+
+class HostErrors(OrchestratorError):
+    """Several hosts failed at once; holds every host's result, ``None`` where it went well."""
+
+    def __init__(self, results: Mapping[str, OrchestratorError | None]) -> None:
+        self.results = dict(results)
+        failed = [str(error) for error in results.values() if error is not None]
+        super().__init__("; ".join(failed))
+
+
+class EvidenceError(OrchestratorError):
+    """A capture or a stored record cannot be read."""
+
+
+class Interrupted(OrchestratorError):
+    """A signal asked the controller to stop; the partial evidence was kept."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""The records: what each stage makes and the next one reads. No I/O, no YAML, no asyncio."""

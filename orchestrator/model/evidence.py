@@ -1,0 +1,137 @@
+"""What the captures say: segments, the connections they belong to, and each one's way from host to host."""
+
+from __future__ import annotations
+
+from orchestrator.model.tcp import State
+from orchestrator.model.words.values import Record
+
+
+class Option(Record, frozen=True, kw_only=True):
+    """A TCP option, named as tcpdump names it; ``values`` are its numbers (for ``sack``: left and right edges in turn)."""
+
+    name: str
+    values: tuple[int, ...] = ()
+
+
+class Quoted(Record, frozen=True, kw_only=True):
+    """The segment inside an ICMP error: no segment of the wire, only a quotation."""
+
+    protocol: str
+    source: str
+    destination: str
+    source_port: int
+    destination_port: int
+    seq: int = 0
+
+
+class Segment(Record, frozen=True, kw_only=True, gc=False):
+    """One frame of one capture, from the network layer up.
+
+    ``number`` is Wireshark's frame number. ``length`` counts payload bytes as the headers tell, ``payload`` holds those that were captured.
+    ``relative_seq`` and ``relative_ack`` count from the ISNs, ``None`` where no SYN was seen. ``source_host`` is empty where the address
+    is nobody's.
+    ``protocol`` is ``tcp``, ``udp``, ``icmp`` (both families), ``arp`` or the IP protocol's number as text. ``fragment`` is the byte
+    offset of a later
+    IP fragment, which has no ports.
+    """
+
+    capture: str
+    number: int
+    at_ns: int
+    protocol: str
+    source: str
+    destination: str
+    source_host: str = ""
+    destination_host: str = ""
+    outgoing: bool = False
+    interface: str = ""
+    source_port: int = 0
+    destination_port: int = 0
+    flags: int = 0
+    seq: int = 0
+    ack: int = 0
+    relative_seq: int | None = None
+    relative_ack: int | None = None
+    window: int = 0
+    urgent: int = 0
+    length: int = 0
+    payload: bytes = b""
+    options: tuple[Option, ...] = ()
+    icmp_type: int = 0
+    icmp_code: int = 0
+    quoted: Quoted | None = None
+    ttl: int = 0
+    fragment: int = 0
+    more_fragments: bool = False
+    version: int = 4
+    text: str = ""
+    """The segment in the notation of the language: ``romeo.51234 > juliet.4000 S 0:0(0) win 64240 <...>``."""
+
+
+class Connection(Record, frozen=True, kw_only=True):
+    """A TCP connection (or UDP flow): ``client`` sent the first SYN seen (the first datagram). Ends are ``address:port``, ISNs raw."""
+
+    protocol: str
+    client: str
+    server: str
+    client_host: str
+    server_host: str
+    client_isn: int | None = None
+    server_isn: int | None = None
+
+
+class Passage(Record, frozen=True, kw_only=True):
+    """One segment's way.
+
+    Indexes into ``Evidence.segments`` of what its sender's and its receiver's capture saw, ``None`` where it did not.
+    """
+
+    sent: int | None = None
+    received: int | None = None
+
+
+class Transition(Record, frozen=True, kw_only=True):
+    """A state entered by one end of a connection, and from what that is known: ``call``, ``wire`` or ``ss``."""
+
+    at_ns: int
+    state: State
+    cause: str
+    source: str
+
+
+class History(Record, frozen=True, kw_only=True):
+    """The states of one end of one connection (or of a listening socket), inferred from calls, wire and ``ss``.
+
+    ``local`` and ``peer`` are ``address:port`` (``[address]:port`` for IPv6), ``peer`` empty for a listening socket. ``sockets`` are the
+    names that
+    the scenario has for it. The first transition is the state it began in. ``question`` is empty, or what these witnesses leave open.
+    """
+
+    host: str
+    local: str
+    peer: str
+    sockets: tuple[str, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    question: str = ""
+
+
+class CaptureEvidence(Record, frozen=True, kw_only=True):
+    """How far one capture can be believed. ``problem`` is empty, or why nothing (more) could be read from it."""
+
+    host: str
+    file: str
+    frames: int = 0
+    dropped: int = -1
+    complete: bool = False
+    filter: str = ""
+    problem: str = ""
+
+
+class Evidence(Record, frozen=True, kw_only=True):
+    """All that the wire told, sorted by capture and then by frame; ``passages`` are in order of time."""
+
+    captures: tuple[CaptureEvidence, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    histories: tuple[History, ...] = ()

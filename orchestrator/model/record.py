@@ -1,0 +1,148 @@
+"""What happened: every action, sample and capture of a run, with times in integer nanoseconds.
+
+Times named ``*_ns`` are Unix time on one timeline: each host's monotonic clock, moved by the pair (monotonic, Unix) that the host gave when
+it said hello. So an NTP step in the middle of a run moves nothing.
+"""
+
+from __future__ import annotations
+
+from orchestrator.model.words.values import Json, Record
+
+
+class SocketFacts(Record, frozen=True, kw_only=True):
+    """One socket as the host's own process saw it after a call.
+
+    ``inode`` and ``cookie`` (SO_COOKIE) find it in ``ss -e``; ``local`` and ``peer`` are ``address:port`` (``[address]:port`` for IPv6),
+    empty
+    where the kernel has none; a closed socket keeps the ends it had.
+    """
+
+    name: str
+    fd: int = -1
+    inode: int = 0
+    cookie: int = 0
+    protocol: str = "tcp"
+    local: str = ""
+    peer: str = ""
+    closed: bool = False
+
+
+class CallRecord(Record, frozen=True, kw_only=True):
+    """One socket call: ``value`` is what it returned (wire form) unless ``exception`` says what it raised.
+
+    ``exceptions`` are the class names from the raised one up to ``Exception``; ``status`` is ``done``, ``raised``, ``timeout`` (its
+    deadline
+    interrupted it; the socket stayed open) or ``blocked`` (still blocked when the run ended).
+    """
+
+    text: str
+    status: str
+    start_ns: int
+    end_ns: int
+    value: Json = None
+    exceptions: tuple[str, ...] = ()
+    errno: str = ""
+    message: str = ""
+    sockets: tuple[SocketFacts, ...] = ()
+    method: str = ""
+
+
+class ActionRecord(Record, frozen=True, kw_only=True):
+    """One action as it ended. ``status`` is ``done``, ``raised``, ``timeout``, ``blocked`` or ``lost`` (its host went away).
+
+    ``planned_ns`` is the instant it was to fire, 0 where it was to fire at once; ``start_ns - planned_ns`` is its lateness. For programs,
+    ``value``
+    is the exit status, ``stdout`` and ``stderr`` what they wrote (bounded; ``clipped`` tells).
+    """
+
+    id: str
+    host: str
+    step: int
+    status: str
+    start_ns: int
+    end_ns: int
+    planned_ns: int = 0
+    background: bool = False
+    name: str | None = None
+    value: Json = None
+    exceptions: tuple[str, ...] = ()
+    errno: str = ""
+    message: str = ""
+    stdout: str = ""
+    stderr: str = ""
+    clipped: bool = False
+    calls: tuple[CallRecord, ...] = ()
+
+
+class Sample(Record, frozen=True, kw_only=True):
+    """What a host said when a live expectation (or a snapshot) asked.
+
+    ``source`` is the tool (``ss``, ``lsof``, ``netstat``, ``iptables``, ``nstat``, ``output``), ``text`` its raw words. ``expectation`` is
+    the
+    index within the step's ``expect``, -1 for a snapshot; ``sockets`` are the names known on that host then. ``holds`` and ``saw`` are
+    what the engine
+    made of it: the gate's opinion, not a verdict.
+    """
+
+    step: int
+    host: str
+    source: str
+    at_ns: int
+    text: str
+    expectation: int = -1
+    holds: bool = False
+    saw: str = ""
+    sockets: tuple[SocketFacts, ...] = ()
+
+
+class StepRecord(Record, frozen=True, kw_only=True):
+    """One step. ``status`` is ``done``, ``failed`` (``reason`` says at what), ``skipped`` or ``missing`` (the run ended before it)."""
+
+    number: int
+    status: str
+    start_ns: int = 0
+    end_ns: int = 0
+    reason: str = ""
+
+
+class CaptureRecord(Record, frozen=True, kw_only=True):
+    """One capture. ``file`` is its plain name in the run directory; ``dropped`` is the kernel's own count of lost frames, -1 if unknown."""
+
+    host: str
+    file: str
+    ready_ns: int = 0
+    end_ns: int = 0
+    frames: int = 0
+    dropped: int = -1
+    filter: str = ""
+    complete: bool = False
+
+
+class HostRecord(Record, frozen=True, kw_only=True):
+    """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not."""
+
+    name: str
+    environment: dict[str, str] = {}
+    interfaces: dict[str, str] = {}
+    undone: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+    lost: str = ""
+
+
+class RunRecord(Record, frozen=True, kw_only=True):
+    """A run, whole or cut short.
+
+    ``status`` is ``completed``, ``failed``, ``interrupted``, ``error`` or ``skipped``; ``reason`` says why.
+    """
+
+    run_id: str
+    label: str
+    status: str
+    start_ns: int
+    end_ns: int
+    reason: str = ""
+    hosts: tuple[HostRecord, ...] = ()
+    captures: tuple[CaptureRecord, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
+    actions: tuple[ActionRecord, ...] = ()
+    samples: tuple[Sample, ...] = ()

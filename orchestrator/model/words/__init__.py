@@ -1,0 +1,1 @@
+"""The words of the scenario language as records: places, values, segments, actions, expectations."""
