@@ -1,0 +1,105 @@
+"""A connected socket -> lines, both ways, on the event loop.
+
+Knows nothing of what the lines say. It reads and writes the socket itself (``add_reader``), because a stream of asyncio's costs a task
+switch
+on each line, which is most of what a step may cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+READ_BYTES = 262_144
+
+
+class Channel(Protocol):
+    """What a session needs of the way to a host."""
+
+    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """Call back with each line, without its newline, and once at the end."""
+
+    def send(self, data: bytes) -> None:
+        """Send all of ``data``, now or as soon as the other side takes it."""
+
+    def close(self) -> None:
+        """End the channel; the agent behind it undoes and leaves."""
+
+
+class SocketChannel:
+    """A channel over a connected stream socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._loop = asyncio.get_running_loop()
+        self._inbox = b""
+        self._outbox = bytearray()
+        self._on_line: Callable[[bytes], None] = _ignore_line
+        self._on_end: Callable[[], None] = _ignore_end
+
+    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        """Begin to read."""
+        self._on_line = on_line
+        self._on_end = on_end
+        self._loop.add_reader(self._fd, self._readable)
+
+    def send(self, data: bytes) -> None:
+        """Send at once what the socket takes, and the rest when it takes more."""
+        if self._fd < 0:
+            return
+        if not self._outbox:
+            try:
+                data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                return  # the reader meets the end, and tells
+            if not data:
+                return
+            self._loop.add_writer(self._fd, self._writable)
+        self._outbox += data
+
+    def close(self) -> None:
+        """Close the socket; no callback comes any more."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._sock.close()
+            self._fd = -1
+
+    def _writable(self) -> None:
+        try:
+            del self._outbox[: self._sock.send(self._outbox)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._outbox.clear()
+        if not self._outbox:
+            self._loop.remove_writer(self._fd)
+
+    def _readable(self) -> None:
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            self._on_end()
+            return
+        *lines, self._inbox = (self._inbox + data).split(b"\n")
+        for line in lines:
+            self._on_line(line)
+
+
+def _ignore_line(_line: bytes) -> None:
+    """Nobody listens yet."""
+
+
+def _ignore_end() -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,145 @@
+"""A conversation with one agent: every ask gets its answer or an error that names the host.
+
+Both testbeds (which ask for addresses) and the engine (which asks for actions) talk through it. What comes from a host is data: it is
+decoded,
+checked for its form, and never trusted to name a file or a function.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from orchestrator.agent import protocol
+from orchestrator.connectors.channel import Channel
+from orchestrator.errors import AgentError, AgentLost
+
+Frame = dict[str, Any]
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+GREETING_S = 10.0
+
+
+class Session:
+    """The conversation with the agent on ``host``. ``hello`` is its greeting, once :meth:`greeted` has returned."""
+
+    def __init__(self, host: str, channel: Channel) -> None:
+        self.host = host
+        self.hello: Frame = {}
+        self.on_tell: Callable[[Frame], None] = _ignore
+        self.lost: AgentLost | None = None
+        self.goodbye = ""
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._greeting: asyncio.Future[None] = self._loop.create_future()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._serial = 0
+        self._beat: asyncio.TimerHandle | None = None
+        channel.listen(self._line, self._ended)
+
+    async def greeted(self, patience_s: float = GREETING_S) -> Frame:
+        """Wait for the agent's greeting.
+
+        :raises AgentError: it does not come, or it speaks another version.
+        """
+        try:
+            await asyncio.wait_for(asyncio.shield(self._greeting), patience_s)
+        except TimeoutError:
+            raise AgentError(self.host, f"the agent did not greet within {patience_s:g} s") from None
+        if self.hello.get("version") != protocol.VERSION:
+            raise AgentError(self.host, f"the agent speaks version {self.hello.get('version')}, not {protocol.VERSION}")
+        self._schedule_beat()
+        return self.hello
+
+    @property
+    def unix_offset_ns(self) -> int:
+        """What to add to the host's monotonic clock for Unix time."""
+        monotonic, unix = self.hello["clock"]
+        return int(unix) - int(monotonic)
+
+    def ask(self, verb: str, **fields: Any) -> asyncio.Future[Any]:
+        """Ask at once; the future gives the answer.
+
+        :raises AgentError: (by the future) the agent refused; :class:`AgentLost` when its channel ended first.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if self.lost is not None:
+            future.set_exception(self.lost)
+            return future
+        self._serial += 1
+        self._waiting[self._serial] = future
+        fields["id"] = self._serial
+        fields["ask"] = verb
+        self._channel.send(_encode(fields) + b"\n")
+        return future
+
+    def close(self) -> None:
+        """End the conversation; the agent undoes what it may have left and leaves."""
+        if self._beat is not None:
+            self._beat.cancel()
+        self._channel.close()
+        self._fail("the conversation was closed")
+
+    def _schedule_beat(self) -> None:
+        self._beat = self._loop.call_later(protocol.HEARTBEAT_S, self._send_beat)
+
+    def _send_beat(self) -> None:
+        if self.lost is None:
+            self.ask(protocol.BEAT).add_done_callback(_forget)
+            self._schedule_beat()
+
+    def _line(self, line: bytes) -> None:
+        try:
+            frame = _decode(line)
+        except msgspec.DecodeError:
+            self._fail(f"it sent what is no frame: {line[:80]!r}")
+            self._channel.close()
+            return
+        if "tell" in frame:
+            self._told(frame)
+            return
+        future = self._waiting.pop(frame.get("id"), None)
+        if future is None or future.done():
+            return
+        if "error" in frame:
+            future.set_exception(AgentError(self.host, frame["error"]))
+        else:
+            future.set_result(frame.get("ok"))
+
+    def _told(self, frame: Frame) -> None:
+        if frame["tell"] == protocol.HELLO:
+            self.hello = frame
+            if not self._greeting.done():
+                self._greeting.set_result(None)
+        elif frame["tell"] == protocol.FAILED:
+            self._fail(str(frame.get("text")))
+        elif frame["tell"] == protocol.GOODBYE:
+            self.goodbye = str(frame.get("reason", ""))
+        else:
+            self.on_tell(frame)
+
+    def _ended(self) -> None:
+        self._fail(f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished")
+
+    def _fail(self, text: str) -> None:
+        if self.lost is None:
+            self.lost = AgentLost(self.host, text)
+        for future in [self._greeting, *self._waiting.values()]:
+            if not future.done():
+                future.set_exception(self.lost)
+                future.add_done_callback(_forget)
+        self._waiting.clear()
+
+
+def _ignore(_frame: Frame) -> None:
+    """Nobody listens yet."""
+
+
+def _forget(future: asyncio.Future[Any]) -> None:
+    """Look at the exception, so that asyncio does not complain that nobody did."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,1 @@
+"""A topology -> live hosts, and back to nothing."""

@@ -1,0 +1,114 @@
+"""The system calls that make a process a host: namespaces(7), mount(2), prctl(2), through ctypes.
+
+Python has ``os.unshare`` and ``os.setns`` only from 3.12 on. Every call here raises ``OSError`` with the name of what was refused, so that
+a person
+can be told what to permit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
+_PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def unshare(flags: int, what: str) -> None:
+    """Leave the namespaces named by ``flags`` for new ones."""
+    _check(_libc.unshare(flags), f"unshare({what})")
+
+
+def setns(fd: int, kind: int, what: str) -> None:
+    """Enter the namespace that ``fd`` holds open."""
+    _check(_libc.setns(fd, kind), f"setns({what})")
+
+
+def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
+    """Mount, as mount(2) does."""
+    result = _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
+    _check(result, f"mount({kind or 'bind'} on {target})")
+
+
+def die_with_parent() -> None:
+    """Be killed when the process that forked us ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+
+
+def become_root_of_own() -> None:
+    """Enter a user namespace where this user is root (user_namespaces(7)); needs no privilege where the system allows it."""
+    user, group = os.geteuid(), os.getegid()
+    unshare(CLONE_NEWUSER, "user namespace")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def become_host(name: str, hosts: str) -> tuple[str, ...]:
+    """Give this process (process 1 of its PID namespace) a network, a name and a view of its own; gives what had to be left out.
+
+    ``hosts`` is the text of its ``/etc/hosts``. The order matters: mounts become private before the first of them, and ``/proc`` is
+    mounted anew
+    so that ``ps``, ``lsof`` and ``ss -p`` show this host alone. A container that masks parts of ``/proc`` refuses that
+    (mount_namespaces(7)):
+    the host then works with the outer view.
+    """
+    unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS, "network, UTS, IPC and mount namespaces")
+    mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+    socket.sethostname(name)
+    missing: list[str] = []
+    safe = _MS_NOSUID | _MS_NODEV
+    for kind, target, flags in (("proc", "/proc", safe | _MS_NOEXEC), ("sysfs", "/sys", safe | _MS_NOEXEC), ("tmpfs", "/run", safe)):
+        try:
+            mount(kind, target, kind, flags, "mode=755" if kind == "tmpfs" else "")
+        except OSError as error:
+            missing.append(error.strerror or str(error))
+    # No duplicate address detection, no router solicitation: a lab's wire carries what the lab sends.
+    _default_ipv6(accept_dad="0", dad_transmits="0", accept_ra="0", router_solicitations="0")
+    _name_neighbours(hosts, missing)
+    return tuple(missing)
+
+
+def become_switch() -> None:
+    """A network of its own and nothing else; its bridges carry IPv6 and take no part in it."""
+    unshare(CLONE_NEWNET, "network namespace")
+    _default_ipv6(disable_ipv6="1")
+
+
+def _default_ipv6(**settings: str) -> None:
+    """What interfaces that are still to come begin with."""
+    for key, value in settings.items():
+        try:
+            with open(f"/proc/sys/net/ipv6/conf/default/{key}", "w", encoding="ascii") as file:
+                file.write(value)
+        except OSError:
+            return  # a kernel without IPv6
+
+
+def _name_neighbours(hosts: str, missing: list[str]) -> None:
+    try:
+        os.mkdir("/run/lab", 0o700)
+        with open("/run/lab/.hosts", "w", encoding="ascii") as file:
+            file.write(hosts)
+        os.chmod("/run/lab/.hosts", 0o644)
+        os.chdir("/run/lab")
+        mount("/run/lab/.hosts", "/etc/hosts", "", _MS_BIND)
+    except OSError as error:
+        missing.append(f"/etc/hosts: {error.strerror or error}")

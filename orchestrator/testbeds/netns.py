@@ -1,0 +1,212 @@
+"""A topology -> hosts on this machine: anonymous Linux namespaces, each held by its agent. No server, no root.
+
+Knows nothing of scenarios. When the testbed goes down the agents are killed, and the kernel takes back links, addresses and rules with
+their namespaces:
+links are never deleted first, which would cost a grace period each (20 ms).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+
+from orchestrator.agent import protocol
+from orchestrator.connectors.channel import SocketChannel
+from orchestrator.connectors.session import Session
+from orchestrator.errors import AgentError, AgentLost, TestbedError, Unsupported
+from orchestrator.model.scenario import Needs
+from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
+from orchestrator.testbeds import iproute
+from orchestrator.testbeds.forkserver import SWITCH, ForkServer
+
+KIND = "netns"
+_UP_S = 60.0
+_PACKAGES = "iproute2 (Debian, Ubuntu) or iproute (Fedora)"
+
+
+def survey(topology: Topology, needs: Needs) -> Testbed:
+    """What this machine can do, of what is needed; touches nothing.
+
+    ``netem`` and ``tbf`` are not told here: only a try inside a namespace tells (:meth:`Namespaces.up` makes it).
+    """
+    tools = {name: path for name in needs.tools if (path := which(name))}
+    values = {key: value for key in needs.sysctls if (value := _sysctl(key)) is not None}
+    features = ("root",) if os.geteuid() == 0 else ()
+    facts = Facts(kernel=platform.release(), python=platform.python_version(), tools=tools, sysctls=values, features=features)
+    return Testbed(kind=KIND, topology=topology, hosts=tuple(LiveHost(name=host.name, facts=facts) for host in topology.hosts))
+
+
+def which(name: str) -> str:
+    """Where a program is on a host's path; empty where it is missing."""
+    if "/" in name:
+        return name if os.access(name, os.X_OK) else ""
+    folders = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
+    return next((path for folder in folders if os.access(path := f"{folder}/{name}", os.X_OK)), "")
+
+
+def _sysctl(key: str) -> str | None:
+    try:
+        with open("/proc/sys/" + key.replace(".", "/"), encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+class Namespaces:
+    """A testbed of namespaces: down, up, down."""
+
+    def __init__(self, server: ForkServer, topology: Topology) -> None:
+        self.topology = topology
+        self.sessions: dict[str, Session] = {}
+        self.processes: dict[str, int] = {}
+        """The hosts' process ids as this machine sees them."""
+        self.left_out: tuple[str, ...] = ()
+        self._server = server
+        self._switch: Session | None = None
+        self._handles: list[int] = []
+        self._inside: dict[str, int] = {}
+
+    async def up(self) -> None:
+        """Make hosts and links, and wait until every link works.
+
+        :raises TestbedError: the system does not permit it, or a tool is missing; says what to do.
+        :raises Unsupported: this kernel cannot impair links as the topology asks.
+        """
+        if not which("ip"):
+            raise TestbedError(f"hosts are connected by iproute2's ip, which is missing: install the package {_PACKAGES}")
+        try:
+            async with asyncio.timeout(_UP_S):
+                await self._fork()
+                await self._connect()
+        except TimeoutError:
+            await self.down()
+            raise TestbedError(f"the hosts of topology {self.topology.name} were not up within {_UP_S:g} s") from None
+        except BaseException:
+            await self.down()
+            raise
+
+    async def _fork(self) -> None:
+        text = iproute.neighbours(self.topology)
+        try:
+            self._switch = self._one(SWITCH, "")
+            for host in self.topology.hosts:
+                self.sessions[host.name] = self._one(host.name, text)
+        except OSError as error:
+            raise TestbedError(_what_to_permit(error)) from error
+        try:
+            greetings = await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
+        except AgentError as error:
+            raise TestbedError(_what_to_permit(OSError(errno.EPERM, str(error)))) from error
+        self.left_out = tuple(dict.fromkeys(text for greeting in greetings for text in greeting.get("left_out", ())))
+
+    def _one(self, name: str, hosts: str) -> Session:
+        channel, handle, pid = self._server.spawn(name, hosts)
+        self._handles.append(handle)
+        self._inside[name] = pid
+        if name != SWITCH:
+            self.processes[name] = _outer_pid(handle)
+        return Session(name or "switch", SocketChannel(channel))
+
+    async def _connect(self) -> None:
+        if self._switch is None:
+            raise TestbedError("the switch is missing")
+        await self._ask(self._switch, "ip", iproute.switch_lines(self.topology, self._inside))
+        topology = self.topology
+        await asyncio.gather(
+            *(
+                self._ask(
+                    session,
+                    "ip",
+                    iproute.host_lines(topology, name),
+                    sysctl=iproute.sysctls(topology, name),
+                    interfaces=[port.interface for _network, port in topology.ports(name)],
+                )
+                for name, session in self.sessions.items()
+            )
+        )
+        impaired = {name: lines for name in self.sessions if (lines := iproute.impairments(topology, name))}
+        if impaired:
+            await self._impair(impaired)
+
+    async def _impair(self, impaired: Mapping[str, tuple[str, ...]]) -> None:
+        try:
+            await asyncio.gather(*(self._ask(self.sessions[name], "tc", lines) for name, lines in impaired.items()))
+        except AgentLost:
+            raise
+        except AgentError as error:
+            raise Unsupported(f"this kernel cannot impair the links of topology {self.topology.name}: {error}") from error
+
+    @staticmethod
+    async def _ask(session: Session, tool: str, lines: Iterable[str], **fields: object) -> None:
+        await session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields)
+
+    async def down(self) -> None:
+        """Kill every host; the kernel does the rest at once, and frees its memory 50 to 90 ms later."""
+        for session in [*self.sessions.values(), *([self._switch] if self._switch else [])]:
+            session.close()
+        for handle in self._handles:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        for handle in self._handles:
+            os.close(handle)
+        self.sessions, self._switch, self._handles = {}, None, []
+
+
+def _outer_pid(handle: int) -> int:
+    """The process id behind a pidfd, in our own PID namespace (proc(5), fdinfo)."""
+    with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0)
+
+
+def _what_to_permit(error: OSError) -> str:
+    """Why this machine lets nobody make hosts, and what its administrator can do."""
+    refused = error.strerror or str(error)
+    if os.geteuid() == 0:
+        return (
+            f"this machine refuses to make namespaces ({refused}). In a container, start it with --privileged, or with "
+            "--cap-add SYS_ADMIN --cap-add NET_ADMIN --security-opt apparmor=unconfined --security-opt seccomp=unconfined"
+        )
+    if _text("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+        advice = "Ubuntu's AppArmor restricts user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+    elif _text("/proc/sys/kernel/unprivileged_userns_clone") == "0":
+        advice = "Debian's switch is off: sudo sysctl -w kernel.unprivileged_userns_clone=1"
+    elif _text("/proc/sys/user/max_user_namespaces") == "0":
+        advice = "their number is limited to 0: sudo sysctl -w user.max_user_namespaces=15000"
+    elif error.errno == errno.ENOSPC:
+        advice = "their number has reached its limit: sudo sysctl -w user.max_user_namespaces=15000"
+    else:
+        advice = "a container or a chroot forbids them: run outside of it, or start the container with --privileged"
+    return f"an ordinary user may not make hosts here ({refused}). {advice}; or run as root: sudo {sys.argv[0]} ..."
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def describe(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """Every privileged line that would run to bring the hosts up, by host; ``switch`` stands for the namespace that holds the links."""
+    pids = {host.name: 0 for host in topology.hosts}
+    wires = tuple(_named(line, topology) for line in iproute.switch_lines(topology, pids))
+    lines = {"switch": tuple(f"ip {line}" for line in wires)}
+    for host in topology.hosts:
+        settings = tuple(f"sysctl -w {key}={value}" for key, value in iproute.sysctls(topology, host.name).items())
+        plain = tuple(f"ip {line}" for line in iproute.host_lines(topology, host.name))
+        lines[host.name] = settings + plain + tuple(f"tc {line}" for line in iproute.impairments(topology, host.name))
+    return lines
+
+
+def _named(line: str, topology: Topology) -> str:
+    """The line with hosts' names where process ids will stand."""
+    names = iter([port.host for network in topology.networks for port in network.ports])
+    words = line.split()
+    return " ".join(next(names) if index and words[index - 1] == "netns" else word for index, word in enumerate(words))

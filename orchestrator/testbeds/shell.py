@@ -1,0 +1,25 @@
+"""A shell on a namespace host that is up: util-linux's nsenter into its namespaces, with its name in the prompt."""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from orchestrator.errors import TestbedError
+from orchestrator.testbeds.netns import which
+
+
+def enter(host: str, pid: int, command: tuple[str, ...], *, user_namespace: bool) -> NoReturn:
+    """Become a shell (or ``command``) on the host whose process is ``pid``.
+
+    :raises TestbedError: nsenter is missing.
+    """
+    nsenter = which("nsenter")
+    if not nsenter:
+        raise TestbedError("a host is entered by nsenter, which is missing: install the package util-linux")
+    spaces = ["--user", "--preserve-credentials"] if user_namespace else []
+    environment = dict(os.environ, PS1=f"{host}# ", HOME="/run/lab", debian_chroot="")
+    environment["PATH"] = environment.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    words = list(command) or ([bash, "--norc", "--noprofile"] if (bash := which("bash")) else ["/bin/sh"])
+    options = ["--target", str(pid), *spaces, "--mount", "--net", "--uts", "--ipc", "--pid", "--wdns=/run/lab"]
+    os.execve(nsenter, [nsenter, *options, "--", *words], environment)  # noqa: S606  becoming a shell is the purpose

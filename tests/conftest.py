@@ -1,0 +1,52 @@
+"""What every folder of tests shares: hosts to talk to, and whether this machine can make them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.testbeds.forkserver import ForkServer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked ``demand`` runs only when ``-m`` names it."""
+    if "demand" in (config.option.markexpr or ""):
+        return
+    skip = pytest.mark.skip(reason="on demand: pytest -m demand")
+    for item in items:
+        if item.get_closest_marker("demand"):
+            item.add_marker(skip)
+
+
+def interpreters() -> dict[str, str]:
+    """Every Python on this machine that an agent may meet, by its version."""
+    found = {f"{sys.version_info[0]}.{sys.version_info[1]}": sys.executable}
+    for minor in range(8, 15):
+        name = f"3.{minor}"
+        paths = [*glob.glob(os.path.expanduser(f"~/.pyenv/versions/{name}.*/bin/python3")), shutil.which(f"python{name}")]
+        for path in paths:
+            if path and "shims" not in path and os.access(path, os.X_OK):
+                found.setdefault(name, path)
+    return found
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture
+def server() -> Iterator[ForkServer]:
+    """A fork server of this test's own."""
+    made = ForkServer()
+    yield made
+    made.close()
