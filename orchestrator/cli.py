@@ -1,0 +1,258 @@
+"""Commands, options and exit codes; no logic.
+
+What a command does not need it does not import: every command imports its stages when it is called. ``run`` forks the process that makes
+hosts
+first of all, so that it gets ready while this one imports the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from orchestrator import __version__
+from orchestrator.errors import Interrupted, OrchestratorError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from orchestrator.model.verdict import Report
+
+_USAGE = 64
+
+
+class _ScenarioName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic from click 8.2 on
+    """A scenario's file or bare name, completed by the shell."""
+
+    name = "file"
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from pathlib import Path
+
+        from click.shell_completion import CompletionItem
+
+        from orchestrator.loading.shelves import shipped
+
+        names = {path.name for folder in (Path(), Path("scenarios"), shipped("scenarios")) for path in folder.glob("*.yaml")}
+        return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)] or [CompletionItem(incomplete, type="file")]
+
+
+SCENARIO = _ScenarioName()
+_runs_option = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where runs are kept.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="orchestrate")
+def cli() -> None:
+    r"""Executable TCP labs: run a scenario, capture it, judge it, explain it.
+
+    \b
+    Exit codes: 0 all passed, 1 an expectation failed, 2 inconclusive or all
+    skipped, 3 testbed or harness error, 64 usage, 65 bad scenario, 130 interrupted.
+    """
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=SCENARIO, metavar="FILE...")
+@click.option(
+    "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="So many runs at once, each on hosts of its own."
+)
+@click.option("--times", default=1, show_default=True, type=click.IntRange(1), help="Run each so often.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON, and nothing else.")
+@click.option("--junit", metavar="FILE", help="Write the verdicts as JUnit XML too.")
+@click.option("--pause-on", type=click.Choice(["fail"]), help="Keep the hosts up when a step fails, until Ctrl-C.")
+@click.option("--keep", is_flag=True, help="Keep the hosts up after the last step, until Ctrl-C.")
+@click.option("-v", "--verbose", count=True, help="List passed verdicts too; twice: their evidence.")
+@_runs_option
+def run(files: tuple[str, ...], **options: Any) -> None:
+    """Run scenarios on namespaces of this machine; no root needed."""
+    from orchestrator.testbeds.forkserver import ForkServer
+
+    server = ForkServer()
+    try:
+        code = _run(server, files, options)
+    finally:
+        server.close()
+    _leave(code)
+
+
+def _run(server: Any, files: tuple[str, ...], options: dict[str, Any]) -> int:
+    from orchestrator import pipeline
+    from orchestrator.loading.shelves import find_scenario
+
+    jobs = pipeline.load_jobs([find_scenario(name) for name in files])
+    settings = pipeline.Settings(
+        runs=options["runs"],
+        jobs=options["jobs"],
+        times=options["times"],
+        keep=options["keep"],
+        pause_on_fail=options["pause_on"] == "fail",
+    )
+    from orchestrator.reports import terminal
+
+    view = terminal.view(sys.stderr if options["as_json"] else sys.stdout, jobs=settings.jobs, verbose=options["verbose"])
+    quiet = options["as_json"]
+    runner = pipeline.Runner(settings, server, (lambda _label: terminal.Silent()) if quiet else view.progress, view.say)
+    import asyncio
+
+    reports = asyncio.run(runner.run(jobs))
+    if options["junit"]:
+        from orchestrator.reports.junit import junit as to_junit
+
+        _write(options["junit"], to_junit(reports))
+    if quiet:
+        _print_json(reports)
+    else:
+        view.summary(reports)
+    return runner.exit_code
+
+
+def _print_json(reports: list[Report]) -> None:
+    from orchestrator.reports.machine import report_json
+
+    sys.stdout.buffer.write(report_json(reports))
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OrchestratorError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _leave(code: int) -> NoReturn:
+    """Everything is written and nothing is left to clean: skip the interpreter's own tidying, which costs some milliseconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=SCENARIO, metavar="FILE...")
+def validate(files: tuple[str, ...]) -> None:
+    """Check scenarios and their topologies; all problems at once."""
+    from orchestrator import pipeline
+    from orchestrator.loading.shelves import find_scenario
+
+    jobs = pipeline.load_jobs([find_scenario(name) for name in files])
+    click.echo(f"{len(files)} file{'s' * (len(files) != 1)}, {len(jobs)} run{'s' * (len(jobs) != 1)}: no problems")
+
+
+@cli.command()
+@click.argument("kind", type=click.Choice(["scenario", "topology"]), default="scenario")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of scenarios or topologies, for editors."""
+    import json
+
+    from orchestrator import loading
+
+    click.echo(json.dumps(loading.schema() if kind == "scenario" else loading.topology_schema(), indent=2))
+
+
+@cli.command()
+@click.argument("file", type=SCENARIO)
+def plan(file: str) -> None:
+    """Show what each host will do and when, and every privileged command; touches nothing."""
+    from orchestrator import pipeline
+    from orchestrator.loading.shelves import find_scenario
+    from orchestrator.reports.planned import render_plan
+    from orchestrator.testbeds import netns
+
+    for job in pipeline.load_jobs([find_scenario(file)]):
+        click.echo(render_plan(pipeline.make_plan(job), netns.describe(job.topology)))
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("--scenario", type=SCENARIO, metavar="FILE", help="Judge by the expectations of this file; its steps must be those that ran.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("-v", "--verbose", count=True, help="List passed verdicts too.")
+@_runs_option
+def recheck(run: str, scenario: str | None, runs: str, *, as_json: bool, verbose: int) -> None:
+    """Judge a stored run again, without hosts. RUN is a folder, an id, a scenario's name or 'latest'."""
+    from pathlib import Path
+
+    from orchestrator import pipeline, store
+    from orchestrator.loading.shelves import find_scenario
+
+    report = pipeline.recheck(store.find_run(Path(runs), run), find_scenario(scenario) if scenario else None)
+    _show(report, as_json=as_json, verbose=verbose)
+    _leave(pipeline.exit_code([report]))
+
+
+@cli.command()
+@click.argument("run", metavar="RUN", default="latest")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@_runs_option
+def show(run: str, runs: str, *, as_json: bool) -> None:
+    """Show a stored run: its steps, ladder and verdicts."""
+    from pathlib import Path
+
+    from orchestrator import store
+
+    _show(store.find_run(Path(runs), run).report(), as_json=as_json, verbose=1)
+
+
+def _show(report: Report, *, as_json: bool, verbose: int) -> None:
+    if as_json:
+        _print_json([report])
+        return
+    from orchestrator.reports import terminal
+
+    terminal.view(sys.stdout, jobs=1, verbose=verbose).summary([report])
+
+
+@cli.command("ls")
+@_runs_option
+def list_runs(runs: str) -> None:
+    """List the runs that are kept, newest last."""
+    from pathlib import Path
+
+    from orchestrator import store
+    from orchestrator.reports.listing import listing
+
+    click.echo(listing([(directory.path.name, directory.report_or_none()) for directory in store.every_run(Path(runs))]))
+
+
+@cli.command()
+@click.argument("host")
+@click.argument("command", nargs=-1)
+@_runs_option
+def shell(host: str, command: tuple[str, ...], runs: str) -> None:
+    """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there."""
+    from pathlib import Path
+
+    from orchestrator import store
+    from orchestrator.testbeds.shell import enter
+
+    live = store.find_live(Path(runs), host)
+    enter(host, live.hosts[host], command, user_namespace=live.user_namespace)
+
+
+def main() -> None:
+    """The program ``orchestrate``."""
+    _guarded(lambda: cli.main(standalone_mode=False))
+
+
+def _guarded(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        sys.exit(Interrupted.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(_USAGE if error.exit_code == 2 else error.exit_code)
+    except OrchestratorError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(Interrupted.exit_code)
+    except BrokenPipeError:
+        os._exit(0)

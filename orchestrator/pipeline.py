@@ -1,0 +1,331 @@
+"""The one module that knows every stage: load, survey, plan, bring up, run, take down, analyse, judge, report, each saved as it ends.
+
+Data flows one way. ``Runner`` runs many scenarios on testbeds of their own; :func:`recheck` begins in the middle, from what was saved, and
+needs no host.
+Modules of later stages are imported while the hosts come up, not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from orchestrator import planning, store
+from orchestrator.agent import protocol
+from orchestrator.engine.filters import compile_filter
+from orchestrator.engine.lockstep import Lockstep
+from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, Unsupported
+from orchestrator.loading import load_scenario
+from orchestrator.loading.shelves import topology_folders
+from orchestrator.model.plan import Plan, PlannedStep
+from orchestrator.model.record import RunRecord, StepRecord
+from orchestrator.model.scenario import Scenario
+from orchestrator.model.topology import Topology
+from orchestrator.model.verdict import EXIT_CODES, Report, Value, worst
+from orchestrator.model.words.values import Record
+from orchestrator.testbeds import netns
+from orchestrator.testbeds.forkserver import ForkServer
+
+_BIG_BYTES = 1_000_000
+
+
+class Progress(Protocol):
+    """Who watches the runs."""
+
+    def run_begins(self, plan: Plan) -> None:
+        """A run begins."""
+
+    def step_begins(self, step: PlannedStep) -> None:
+        """A step fires."""
+
+    def step_waits(self, step: PlannedStep, text: str) -> None:
+        """What a step waits for."""
+
+    def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
+        """A step is over."""
+
+    def run_ends(self, report: Report) -> None:
+        """A run is judged."""
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """How to run: where runs are kept, how many at once, how often, and when hosts stay up."""
+
+    runs: str = "runs"
+    jobs: int = 1
+    times: int = 1
+    keep: bool = False
+    pause_on_fail: bool = False
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """One scenario variant to run."""
+
+    scenario: Scenario
+    topology: Topology
+    path: str
+
+
+def load_jobs(paths: Sequence[Path]) -> list[Job]:
+    """Every variant of every file.
+
+    :raises InputProblems: all the problems of all the files.
+    """
+    jobs: list[Job] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            loaded = load_scenario(path, topology_folders())
+        except InputProblems as error:
+            problems += error.problems
+        else:
+            jobs += [Job(scenario=scenario, topology=loaded.topology, path=str(path)) for scenario in loaded.scenarios]
+    if problems:
+        raise InputProblems(problems)
+    return jobs
+
+
+def make_plan(job: Job) -> Plan:
+    """What would be done on namespaces of this machine; touches nothing."""
+    return planning.plan(job.scenario, netns.survey(job.topology, planning.needs(job.scenario)))
+
+
+class Runner:
+    """Runs jobs on namespaces, several at once where asked. A scenario that wants to be alone waits for the others."""
+
+    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[str], Progress], say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.reports: list[Report] = []
+        self.interrupted = ""
+        self.say = say
+        self._server = server
+        self._progress = progress
+        self._running: set[_Run] = set()
+
+    async def run(self, jobs: Sequence[Job]) -> list[Report]:
+        """Run them all, as often as the settings say; reports come in the order of the jobs."""
+        wanted = [job for job in jobs for _ in range(self.settings.times)]
+        beside = [(index, job) for index, job in enumerate(wanted) if not job.scenario.alone]
+        alone = [(index, job) for index, job in enumerate(wanted) if job.scenario.alone]
+        found: dict[int, Report] = {}
+        with self._signals():
+            limit = asyncio.Semaphore(max(1, self.settings.jobs))
+            async with asyncio.TaskGroup() as group:
+                for index, job in beside:
+                    await limit.acquire()
+                    if self.interrupted:
+                        break
+                    group.create_task(self._one(index, job, found)).add_done_callback(lambda _task: limit.release())
+            for index, job in alone:
+                if not self.interrupted:
+                    await self._one(index, job, found)
+        self.reports = [found[index] for index in sorted(found)]
+        return self.reports
+
+    async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
+        run = _Run(self, job, self._server, self._progress(job.scenario.label))
+        self._running.add(run)
+        try:
+            found[index] = await run.whole()
+        finally:
+            self._running.discard(run)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self.interrupt, signal.Signals(number).name)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def interrupt(self, name: str) -> None:
+        """Stop; hosts that were only kept up are let go instead."""
+        holding = [run for run in self._running if run.holding]
+        for run in holding:
+            run.release()
+        if not holding:
+            self.interrupted = name
+            for run in self._running:
+                run.interrupt(f"interrupted by {name}")
+
+    @property
+    def exit_code(self) -> int:
+        """What the process says."""
+        return 130 if self.interrupted else EXIT_CODES[worst(tuple(report.value for report in self.reports))]
+
+
+class _Run:
+    """One job from survey to report."""
+
+    def __init__(self, runner: Runner, job: Job, server: ForkServer, progress: Progress) -> None:
+        self.runner = runner
+        self.job = job
+        self.progress = progress
+        self.id = os.urandom(4).hex()
+        self.holding = False
+        self._server = server
+        self._engine: Lockstep | None = None
+        self._reason = ""
+        self._bringing_up: asyncio.Task[None] | None = None
+        self._released = asyncio.Event()
+
+    def interrupt(self, reason: str) -> None:
+        """Stop as soon as possible."""
+        self._reason = reason
+        if self._engine is not None:
+            self._engine.interrupt(reason)
+        elif self._bringing_up is not None:
+            self._bringing_up.cancel()
+
+    def release(self) -> None:
+        """Hosts need not stay up any longer."""
+        self._released.set()
+
+    async def whole(self) -> Report:
+        job, began = self.job, time.time_ns()
+        plan = make_plan(job)
+        plan = await _with_filters(plan, job.scenario)
+        directory = store.RunDirectory.create(Path(self.runner.settings.runs), plan.scenario, self.id, began)
+        directory.copy_input(Path(job.path))
+        directory.copy_input(Path(job.topology.path))
+        directory.write(store.PLAN, plan)
+        directory.name_captures(plan.scenario, tuple(host.name for host in plan.hosts))
+        self.progress.run_begins(plan)
+        record = await self._record(plan, directory, began)
+        directory.close_captures()
+        directory.write(store.RECORD, record)
+        report = await _conclude(plan, record, directory)
+        self.progress.run_ends(report)
+        return report
+
+    async def _record(self, plan: Plan, directory: store.RunDirectory, began: int) -> RunRecord:
+        def short(status: str, reason: str) -> RunRecord:
+            return RunRecord(run_id=self.id, label=plan.label, status=status, reason=reason, start_ns=began, end_ns=time.time_ns())
+
+        if plan.skip is not None:
+            return short("skipped", plan.skip)
+        testbed = netns.Namespaces(self._server, plan.testbed.topology)
+        try:
+            self._bringing_up = asyncio.create_task(testbed.up())
+            await self._bringing_up
+            return await self._steps(plan, directory, testbed)
+        except asyncio.CancelledError:
+            if not self._reason:
+                raise
+            return short("interrupted", self._reason)
+        except Unsupported as error:
+            return short("skipped", str(error))
+        except StoreError:
+            raise
+        except OrchestratorError as error:
+            return short("error", str(error))
+        finally:
+            await testbed.down()
+
+    async def _steps(self, plan: Plan, directory: store.RunDirectory, testbed: netns.Namespaces) -> RunRecord:
+        self._engine = Lockstep(plan, self.id, testbed.sessions, directory, self.progress)
+        record = await self._engine.run()
+        if self._reason == "" and self._wants_to_hold(record):
+            await self._hold(directory, testbed, record)
+        return await self._engine.finish(record)
+
+    def _wants_to_hold(self, record: RunRecord) -> bool:
+        settings = self.runner.settings
+        return settings.keep or (settings.pause_on_fail and record.status == "failed")
+
+    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
+        """Keep the hosts up until a person has seen enough."""
+        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
+        directory.write(store.LIVE, live)
+        self.holding = True
+        names = ", ".join(f"orchestrate shell {name}" for name in testbed.processes)
+        why = f"{record.reason}\n" if record.reason else ""
+        self.runner.say(f"{why}The hosts stay up. In another terminal: {names}\nCtrl-C here takes them down and goes on.")
+        try:
+            await asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()))
+            await self._released.wait()
+        finally:
+            self.holding = False
+            directory.remove(store.LIVE)
+
+
+async def _with_filters(plan: Plan, scenario: Scenario) -> Plan:
+    """The plan with its capture filters compiled."""
+    places = {wish.host: wish.where for wish in scenario.capture}
+    if not any(host.capture for host in plan.hosts):
+        return plan
+    hosts = [
+        msgspec.structs.replace(host, filter_program=await compile_filter(host.capture or "", places.get(host.name))) for host in plan.hosts
+    ]
+    return msgspec.structs.replace(plan, hosts=tuple(hosts))
+
+
+async def _conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
+    captures = directory.captures(record)
+    if sum(map(len, captures.values())) > _BIG_BYTES:
+        return await asyncio.to_thread(conclude, plan, record, directory)
+    return conclude(plan, record, directory)
+
+
+def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
+    """The stages behind the record: evidence, verdicts, report, each kept."""
+    from orchestrator.analysis import analyse
+    from orchestrator.checks import judge
+    from orchestrator.reports.summary import make_report
+
+    evidence = analyse(plan, record, directory.captures(record))
+    directory.write(store.EVIDENCE, evidence)
+    verdicts = judge(plan, record, evidence)
+    directory.write(store.VERDICTS, verdicts)
+    report = make_report(plan, record, evidence, verdicts, str(directory.path))
+    directory.write(store.REPORT, report)
+    return report
+
+
+def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Report:
+    """Judge a stored run again, without hosts; with the expectations of ``changed`` where it is given.
+
+    Evidence, verdicts and report are replaced; what was recorded is not.
+
+    :raises InputProblems: the changed scenario is not well formed.
+    :raises StoreError: the run cannot be read, or the changed scenario has other steps than the one that ran.
+    """
+    plan, record = directory.plan(), directory.record()
+    if changed is not None:
+        plan = _with_expectations_of(changed, plan)
+        directory.copy_input(changed)
+        directory.write(store.PLAN, plan)
+    return conclude(plan, record, directory)
+
+
+def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
+    jobs = [job for job in load_jobs([changed]) if job.scenario.label == plan.label]
+    if not jobs:
+        raise StoreError(f"{changed} holds no {plan.label}, which is what was run")
+    newer = planning.plan(jobs[0].scenario, plan.testbed)
+    if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
+        raise StoreError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
+    return msgspec.structs.replace(newer, hosts=plan.hosts)
+
+
+def _doing(step: PlannedStep) -> list[object]:
+    """What a step does, without what is expected of it."""
+    return [(action.id, action.host, action.action) for action in step.actions]
+
+
+def exit_code(reports: Sequence[Report]) -> int:
+    """What the process says of these reports."""
+    return EXIT_CODES[worst(tuple(Value(report.value) for report in reports))]

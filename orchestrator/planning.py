@@ -1,0 +1,282 @@
+"""A scenario and a testbed -> a plan: names bound, addresses resolved, barriers placed, and what this testbed lacks told as a skip. Pure.
+
+The surprising fact: what a scenario needs is read from its steps too. A rule needs iptables and ``nc`` needs nc, so that a lab on a
+machine without
+them is skipped with the package's name before anything is touched, not failed in the middle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+
+import msgspec
+
+from orchestrator.agent.protocol import CALLS
+from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
+from orchestrator.model.scenario import Condition, Guarded, HostAction, Needs, Scenario, Step
+from orchestrator.model.topology import Facts, Testbed, Topology
+from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Run, Snapshot, Start, Type
+from orchestrator.model.words.expectations import (
+    AnyExpectation,
+    Outcome,
+    OutputExpectation,
+    RuleExpectation,
+    SocketExpectation,
+    ToolExpectation,
+)
+from orchestrator.model.words.values import Json
+
+ACTION_TIMEOUT_NS = 5_000_000_000
+HONEST_WIRE = {"tso": False, "gso": False, "gro": False, "tx": False, "rx": False}
+"""Off unless a scenario asks: otherwise one captured "segment" is forty, and its checksum is not yet made."""
+
+_PACKAGES = {
+    "ethtool": "ethtool",
+    "ip6tables": "iptables",
+    "iptables": "iptables",
+    "lsof": "lsof",
+    "nc": "netcat-openbsd",
+    "netstat": "net-tools",
+    "nstat": "iproute2",
+    "python3": "python3",
+    "ss": "iproute2",
+}
+
+
+def needs(scenario: Scenario) -> Needs:
+    """All that the scenario asks of a host, said or implied."""
+    implied = {*scenario.needs.tools, *_implied_tools(scenario)}
+    keys = {*scenario.needs.sysctls, *(wish.key for wish in scenario.sysctl), *_conditional_sysctls(scenario)}
+    return msgspec.structs.replace(scenario.needs, tools=tuple(sorted(implied)), sysctls=tuple(sorted(keys)))
+
+
+def _implied_tools(scenario: Scenario) -> Iterator[str]:
+    for step in scenario.steps:
+        for acting in step.actions:
+            yield from _tools_of_action(acting.action)
+    for guarded in _guarded(scenario):
+        match guarded.expectation:
+            case SocketExpectation():
+                yield "ss"
+            case RuleExpectation():
+                yield "iptables"
+            case ToolExpectation(tool=tool):
+                yield tool
+            case _:
+                pass
+
+
+def _tools_of_action(action: Action) -> Iterator[str]:
+    match action:
+        case Iptables(tool=tool):
+            yield tool
+        case Start(argv=argv) | Run(argv=argv):
+            if "/" not in argv[0] and "$" not in argv[0]:
+                yield argv[0]
+        case Snapshot(tools=tools):
+            yield from tools
+        case _:
+            pass
+
+
+def _guarded(scenario: Scenario) -> Iterator[Guarded]:
+    for step in scenario.steps:
+        yield from step.expect
+    yield from scenario.expect
+
+
+def _conditional_sysctls(scenario: Scenario) -> set[str]:
+    conditions = [step.when for step in scenario.steps] + [guarded.when for guarded in _guarded(scenario)]
+    return {condition.sysctl for condition in conditions if condition is not None and condition.sysctl}
+
+
+def plan(scenario: Scenario, testbed: Testbed) -> Plan:
+    """Bind the scenario to the testbed."""
+    binder = _Binder(scenario, testbed)
+    return Plan(
+        scenario=scenario.name,
+        label=scenario.label,
+        title=scenario.title,
+        family=scenario.family,
+        testbed=testbed,
+        hosts=tuple(_host_plan(scenario, testbed, host.name) for host in testbed.topology.hosts),
+        steps=tuple(binder.step(step) for step in scenario.steps),
+        expect=tuple(binder.expectation(guarded) for guarded in scenario.expect),
+        timeout_ns=scenario.timeout_ns + scenario.waits_ns,
+        on_failure=scenario.on_failure,
+        skip=_missing(scenario, testbed),
+    )
+
+
+def _host_plan(scenario: Scenario, testbed: Testbed, host: str) -> HostPlan:
+    captures = {wish.host: wish.filter for wish in scenario.capture}
+    facts = next(live.facts for live in testbed.hosts if live.name == host)
+    pinned = {
+        wish.key: wish.value
+        for wish in scenario.sysctl
+        if wish.host in ("all", host) and (not wish.if_present or wish.key in facts.sysctls)
+    }
+    return HostPlan(
+        name=host,
+        capture=captures.get(host),
+        interfaces=tuple(port.interface for _network, port in testbed.topology.ports(host)),
+        sysctl=pinned,
+        offload={**HONEST_WIRE, **scenario.offload},
+    )
+
+
+def _missing(scenario: Scenario, testbed: Testbed) -> str | None:
+    """Why this testbed cannot run the scenario; ``None`` where it can."""
+    wanted = needs(scenario)
+    optional = {wish.key for wish in scenario.sysctl if wish.if_present} | _conditional_sysctls(scenario)
+    for host in testbed.hosts:
+        facts = host.facts
+        for tool in wanted.tools:
+            if tool not in facts.tools:
+                return f"{host.name} has no {tool}: install the package {_PACKAGES.get(tool, tool)}"
+        for feature in wanted.features:
+            if feature not in facts.features:
+                return f"{host.name} lacks what the scenario needs: {feature}"
+        for key in wanted.sysctls:
+            if key not in facts.sysctls and key not in optional:
+                return f"the kernel of {host.name} ({facts.kernel}) has no {key}"
+        if wanted.kernel and not kernel_fits(facts.kernel, wanted.kernel):
+            return f"{host.name} runs kernel {facts.kernel}, the scenario needs {wanted.kernel}"
+    return None
+
+
+def kernel_fits(release: str, wanted: str) -> bool:
+    """Whether ``6.18.4-amd64`` is ``>= 6.5``."""
+    operator, _space, text = wanted.partition(" ") if wanted[0] in "<>=!" else (">=", "", wanted)
+    asked = _numbers(text)
+    have = _numbers(release)[: len(asked)]
+    return {">=": have >= asked, ">": have > asked, "<=": have <= asked, "<": have < asked, "==": have == asked, "!=": have != asked}.get(
+        operator, False
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.match(r"\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
+    return tuple(int(part) for part in found.groups() if part) if found else ()
+
+
+class _Binder:
+    """Puts addresses where names stand, in everything that one variant says."""
+
+    def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
+        self._scenario = scenario
+        self._version = 6 if scenario.family == "ipv6" else 4
+        self._topology: Topology = testbed.topology
+        self._facts: Facts = testbed.hosts[0].facts
+        found = {host.name: self._topology.addresses(host.name, self._version) for host in self._topology.hosts}
+        self._addresses = {name: addresses[0] for name, addresses in found.items() if addresses}
+
+    def step(self, step: Step) -> PlannedStep:
+        return PlannedStep(
+            number=step.number,
+            name=self.text(step.name),
+            where=step.where,
+            actions=tuple(self.action(f"{step.number}.{index}", acting) for index, acting in enumerate(step.actions, start=1)),
+            together=step.together,
+            timing=step.timing,
+            expect=tuple(self.expectation(guarded) for guarded in step.expect),
+            skip=self.skip(step.when),
+        )
+
+    def action(self, key: str, acting: HostAction) -> PlannedAction:
+        endless = acting.background or isinstance(acting.action, Start)
+        whole = self._scenario.timeout_ns + self._scenario.waits_ns
+        default = whole if endless and not isinstance(acting.action, Start) else ACTION_TIMEOUT_NS
+        return PlannedAction(
+            id=key,
+            host=acting.host,
+            action=self.bound(acting.host, acting.action),
+            where=acting.where,
+            timeout_ns=acting.timeout_ns or default,
+            name=acting.name,
+            background=acting.background,
+            outcome=self.outcome(acting.outcome),
+        )
+
+    def bound(self, host: str, action: Action) -> Action:
+        replace = msgspec.structs.replace
+        match action:
+            case Calls(calls=calls):
+                return replace(action, calls=tuple(self.call(call) for call in calls))
+            case Iptables(words=words):
+                return replace(action, words=tuple(map(self.text, words)))
+            case Start(argv=argv) | Run(argv=argv):
+                return replace(action, argv=tuple(map(self.text, argv)))
+            case Type(text=text) | File(text=text):
+                return replace(action, text=self.text(text))
+            case Offload(interfaces=()):
+                return replace(action, interfaces=tuple(port.interface for _network, port in self._topology.ports(host)))
+            case _:
+                return action
+
+    def call(self, call: Call) -> Call:
+        place = CALLS[call.method].address
+        if place is None or not call.arguments:
+            return call
+        arguments = list(call.arguments)
+        arguments[place] = self.address(arguments[place])
+        return msgspec.structs.replace(call, arguments=tuple(arguments))
+
+    def address(self, value: Json) -> Json:
+        """``("juliet", 4000)`` with the address of juliet."""
+        items = value.get("tuple") if isinstance(value, dict) else None
+        if not items or not isinstance(items[0], str):
+            return value
+        return {"tuple": [self._addresses.get(items[0], self.text(items[0])), *items[1:]]}
+
+    def outcome(self, outcome: Outcome | None) -> Outcome | None:
+        if outcome is None:
+            return None
+        return msgspec.structs.replace(outcome, returns=self.value(outcome.returns), stdout=outcome.stdout and self.pattern(outcome.stdout))
+
+    def value(self, value: Json) -> Json:
+        """A returned value may be an address, alone or beside what came from there (``recvfrom``)."""
+        if isinstance(value, dict) and "tuple" in value:
+            return self.address({"tuple": [self.value(item) for item in value["tuple"]]})
+        return value
+
+    def expectation(self, guarded: Guarded) -> AnyExpectation:
+        expectation = guarded.expectation
+        match expectation:
+            case ToolExpectation(pattern=pattern) | OutputExpectation(pattern=pattern):
+                expectation = msgspec.structs.replace(expectation, pattern=self.pattern(pattern))
+            case _:
+                pass
+        skip = self.skip(guarded.when)
+        return msgspec.structs.replace(expectation, skip=skip) if skip else expectation
+
+    def text(self, text: str) -> str:
+        """``${juliet}`` becomes juliet's address; ``$${`` is a plain ``${``."""
+        return self._filled(text, str)
+
+    def pattern(self, text: str) -> str:
+        """The same inside a regular expression, where an address stands for itself."""
+        return self._filled(text, partial(re.escape))
+
+    def _filled(self, text: str, form: type[str] | partial[str]) -> str:
+        if "${" not in text:
+            return text
+        return re.sub(
+            r"\$(\$\{)|\$\{([^}]*)\}",
+            lambda found: found[1] or (form(self._addresses[found[2]]) if found[2] in self._addresses else found[0]),
+            text,
+        )
+
+    def skip(self, condition: Condition | None) -> str | None:
+        """Why a step or an expectation is not meant here."""
+        if condition is None:
+            return None
+        if condition.family and condition.family != self._scenario.family:
+            return f"only for {condition.family}"
+        if condition.kernel and not kernel_fits(self._facts.kernel, condition.kernel):
+            return f"only for kernel {condition.kernel}, this is {self._facts.kernel}"
+        if condition.sysctl and condition.sysctl not in self._facts.sysctls:
+            return f"this kernel has no {condition.sysctl}"
+        return None

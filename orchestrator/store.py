@@ -1,0 +1,234 @@
+"""The run directory: each stage written as it ends, and read back. ``runs/<scenario>/<utc>-<run id>/``.
+
+Files appear whole or not at all (written beside, then renamed), except captures, which grow. ``latest`` is replaced by rename, so it
+always points at
+a run. What hosts call things never becomes a path: names come from the plan, and are checked even so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, TypeVar
+
+import msgspec
+
+from orchestrator.errors import StoreError
+from orchestrator.model.evidence import Evidence
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord
+from orchestrator.model.verdict import Report, Verdicts
+from orchestrator.model.words.values import Record
+
+T = TypeVar("T", bound=Record)
+
+PLAN, RECORD, EVIDENCE, VERDICTS, REPORT, LIVE = "plan.json", "record.json", "evidence.json", "verdicts.json", "report.json", "live.json"
+INPUTS = "inputs"
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\Z")
+
+
+class LiveRun(Record, frozen=True, kw_only=True):
+    """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's."""
+
+    controller: int
+    user_namespace: bool
+    hosts: dict[str, int]
+
+
+class RunDirectory:
+    """One run's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._captures: dict[str, IO[bytes]] = {}
+        self._names: dict[str, str] = {}
+
+    @classmethod
+    def create(cls, root: Path, scenario: str, run_id: str, now_ns: int) -> RunDirectory:
+        """Make a new folder, exclusively, and point ``latest`` at it.
+
+        :raises StoreError: the disk is full, or not ours to write.
+        """
+        seconds, rest = divmod(now_ns, 1_000_000_000)
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds)) + f".{rest // 1_000_000:03d}Z"
+        folder = root / scenario
+        path = folder / f"{stamp}-{run_id}"
+        try:
+            path.mkdir(parents=True)
+            _point(folder / "latest", path.name, run_id)
+        except OSError as error:
+            raise _failed("make", path, error) from error
+        return cls(path)
+
+    def write(self, name: str, record: Record) -> None:
+        """Keep one stage."""
+        self._write(self.path / name, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Keep a text under a plain name."""
+        self._write(self.path / name, text.encode())
+
+    def copy_input(self, source: Path) -> None:
+        """Keep an input as it was."""
+        try:
+            (self.path / INPUTS).mkdir(exist_ok=True)
+            self._write(self.path / INPUTS / source.name, source.read_bytes())
+        except OSError as error:
+            raise _failed("copy into", self.path, error) from error
+
+    def _write(self, path: Path, data: bytes) -> None:
+        beside = path.with_name(f".{path.name}.part")
+        try:
+            beside.write_bytes(data)
+            beside.replace(path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise _failed("write", path, error) from error
+
+    def read(self, name: str, kind: type[T]) -> T:
+        """One stage again.
+
+        :raises StoreError: it is not there, or not what this version wrote.
+        """
+        path = self.path / name
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        except OSError as error:
+            raise _failed("read", path, error) from error
+        except msgspec.DecodeError as error:
+            raise StoreError(f"{path} is not a {name} that this version can read: {error}") from error
+
+    def has(self, name: str) -> bool:
+        """Whether a stage was kept."""
+        return (self.path / name).exists()
+
+    def remove(self, name: str) -> None:
+        """Forget what no longer holds."""
+        (self.path / name).unlink(missing_ok=True)
+
+    # -- captures, as they come
+
+    def name_captures(self, scenario: str, hosts: tuple[str, ...]) -> None:
+        """Captures are called as in the lab: ``romeo-tcp-connection-refused.pcap``."""
+        stem = scenario if scenario.startswith(("tcp-", "udp-")) else f"tcp-{scenario}"
+        self._names = {host: f"{host}-{stem}.pcap" for host in hosts if _PLAIN.match(host)}
+
+    def capture_name(self, host: str) -> str:
+        """The plain name of a host's capture."""
+        return self._names[host]
+
+    def write_capture(self, host: str, data: bytes) -> None:
+        """Append to the capture of ``host``, which was named before the run."""
+        try:
+            if host not in self._captures:
+                self._captures[host] = (self.path / self._names[host]).open("wb")
+            self._captures[host].write(data)
+        except OSError as error:
+            raise _failed("write", self.path / self._names[host], error) from error
+
+    def close_captures(self) -> None:
+        """All that was captured is in its file."""
+        try:
+            for file in self._captures.values():
+                file.close()
+        except OSError as error:
+            raise _failed("write captures in", self.path, error) from error
+        finally:
+            self._captures = {}
+
+    def captures(self, record: RunRecord) -> Mapping[str, bytes]:
+        """The bytes of each capture; a file that cannot be read counts as missing."""
+        found: dict[str, bytes] = {}
+        for capture in record.captures:
+            if _PLAIN.match(capture.file):
+                try:
+                    found[capture.host] = (self.path / capture.file).read_bytes()
+                except OSError:
+                    continue
+        return found
+
+    def plan(self) -> Plan:
+        """The stored plan."""
+        return self.read(PLAN, Plan)
+
+    def record(self) -> RunRecord:
+        """The stored run record."""
+        return self.read(RECORD, RunRecord)
+
+    def evidence(self) -> Evidence:
+        """The stored evidence."""
+        return self.read(EVIDENCE, Evidence)
+
+    def verdicts(self) -> Verdicts:
+        """The stored verdicts."""
+        return self.read(VERDICTS, Verdicts)
+
+    def report(self) -> Report:
+        """The stored report."""
+        return self.read(REPORT, Report)
+
+    def report_or_none(self) -> Report | None:
+        """The stored report, if the run came that far and it can be read."""
+        try:
+            return self.report()
+        except StoreError:
+            return None
+
+
+def _point(link: Path, target: str, run_id: str) -> None:
+    beside = link.with_name(f".latest-{run_id}")
+    os.symlink(target, beside)
+    beside.replace(link)
+
+
+def _failed(what: str, path: Path, error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"cannot {what} {path}: the disk is full; free some space, or name another folder with --runs")
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return StoreError(f"cannot {what} {path}: {error.strerror}; name a folder that you may write with --runs")
+    return StoreError(f"cannot {what} {path}: {error.strerror or error}")
+
+
+def every_run(root: Path) -> Iterator[RunDirectory]:
+    """All runs under ``root``, oldest first."""
+    found = [path for path in root.glob("*/*") if path.is_dir() and not path.is_symlink() and "Z-" in path.name]
+    return (RunDirectory(path) for path in sorted(found, key=lambda path: path.name))
+
+
+def find_run(root: Path, wanted: str) -> RunDirectory:
+    """A run by its folder, by (the begin of) its id, by ``<scenario>`` or ``latest`` for the newest.
+
+    :raises StoreError: there is none, or several.
+    """
+    path = Path(wanted)
+    if (path / PLAN).exists() or (path / RECORD).exists():
+        return RunDirectory(path.resolve())
+    runs = list(every_run(root))
+    if wanted == "latest" and runs:
+        return runs[-1]
+    named = [run for run in runs if run.path.parent.name == wanted]
+    if named:
+        return named[-1]
+    fitting = [run for run in runs if run.path.name == wanted or run.path.name.rpartition("Z-")[2].startswith(wanted)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise StoreError(f"{len(fitting)} runs begin with {wanted!r}: give more of the id")
+    raise StoreError(f"no run is called {wanted!r} in {root}; `orchestrate ls` lists them")
+
+
+def find_live(root: Path, host: str) -> LiveRun:
+    """The newest run whose hosts are up, with a host of that name.
+
+    :raises StoreError: there is none.
+    """
+    for run in reversed(list(every_run(root))):
+        if run.has(LIVE):
+            live = run.read(LIVE, LiveRun)
+            if host in live.hosts and Path(f"/proc/{live.controller}").exists():
+                return live
+    raise StoreError(f"no host {host} is up in {root}: start one with `orchestrate run --keep FILE`")
