@@ -81,6 +81,8 @@ def run(files: tuple[str, ...], **options: Any) -> None:
 
 
 def _run(server: Any, files: tuple[str, ...], options: dict[str, Any]) -> int:
+    import asyncio
+
     from orchestrator import pipeline
     from orchestrator.loading.shelves import find_scenario
 
@@ -92,14 +94,16 @@ def _run(server: Any, files: tuple[str, ...], options: dict[str, Any]) -> int:
         keep=options["keep"],
         pause_on_fail=options["pause_on"] == "fail",
     )
-    from orchestrator.reports import terminal
+    from orchestrator.reports.view import View
 
-    view = terminal.view(sys.stderr if options["as_json"] else sys.stdout, jobs=settings.jobs, verbose=options["verbose"])
     quiet = options["as_json"]
-    runner = pipeline.Runner(settings, server, (lambda _label: terminal.Silent()) if quiet else view.progress, view.say)
-    import asyncio
-
-    reports = asyncio.run(runner.run(jobs))
+    stream = sys.stderr if quiet else sys.stdout
+    view = View(stream, jobs=settings.jobs, runs=len(jobs) * settings.times, verbose=options["verbose"], quiet=quiet)
+    runner = pipeline.Runner(settings, server, view.progress, view.say)
+    try:
+        reports = asyncio.run(runner.run(jobs))
+    finally:
+        view.close()
     if options["junit"]:
         from orchestrator.reports.junit import junit as to_junit
 
@@ -194,17 +198,24 @@ def show(run: str, runs: str, *, as_json: bool) -> None:
     from pathlib import Path
 
     from orchestrator import store
+    from orchestrator.model.verdict import Report as Stored
 
-    _show(store.find_run(Path(runs), run).report(), as_json=as_json, verbose=1)
+    report = store.find_run(Path(runs), run).read(store.REPORT, Stored)
+    if as_json:
+        _print_json([report])
+        return
+    from orchestrator.reports.view import View
+
+    View(sys.stdout).show(report)
 
 
 def _show(report: Report, *, as_json: bool, verbose: int) -> None:
     if as_json:
         _print_json([report])
         return
-    from orchestrator.reports import terminal
+    from orchestrator.reports.view import View
 
-    terminal.view(sys.stdout, jobs=1, verbose=verbose).summary([report])
+    View(sys.stdout, verbose=verbose).summary([report])
 
 
 @cli.command("ls")
@@ -214,9 +225,10 @@ def list_runs(runs: str) -> None:
     from pathlib import Path
 
     from orchestrator import store
-    from orchestrator.reports.listing import listing
+    from orchestrator.reports.listing import row_of
+    from orchestrator.reports.view import View
 
-    click.echo(listing([(directory.path.name, directory.report_or_none()) for directory in store.every_run(Path(runs))]))
+    View(sys.stdout).runs([row_of(report) for report in store.reports(Path(runs))])
 
 
 @cli.command()

@@ -20,8 +20,7 @@ What TCP did (``ECONNREFUSED``) is an outcome, recorded and judged; it is never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +38,7 @@ class UsageError(OrchestratorError):
     exit_code = 64
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with an input, at 1-based ``line`` and ``column`` of ``path``."""
 
     path: str

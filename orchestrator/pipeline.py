@@ -101,7 +101,7 @@ def make_plan(job: Job) -> Plan:
 class Runner:
     """Runs jobs on namespaces, several at once where asked. A scenario that wants to be alone waits for the others."""
 
-    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[str], Progress], say: Callable[[str], None]) -> None:
+    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[], Progress], say: Callable[[str], None]) -> None:
         self.settings = settings
         self.reports: list[Report] = []
         self.interrupted = ""
@@ -118,12 +118,16 @@ class Runner:
         found: dict[int, Report] = {}
         with self._signals():
             limit = asyncio.Semaphore(max(1, self.settings.jobs))
-            async with asyncio.TaskGroup() as group:
-                for index, job in beside:
-                    await limit.acquire()
-                    if self.interrupted:
-                        break
-                    group.create_task(self._one(index, job, found)).add_done_callback(lambda _task: limit.release())
+            tasks: list[asyncio.Task[None]] = []
+            for index, job in beside:
+                await limit.acquire()
+                if self.interrupted:
+                    break
+                tasks.append(asyncio.create_task(self._one(index, job, found)))
+                tasks[-1].add_done_callback(lambda _task: limit.release())
+            failed = [error for error in await asyncio.gather(*tasks, return_exceptions=True) if error is not None]
+            if failed:
+                raise failed[0]
             for index, job in alone:
                 if not self.interrupted:
                     await self._one(index, job, found)
@@ -131,7 +135,7 @@ class Runner:
         return self.reports
 
     async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
-        run = _Run(self, job, self._server, self._progress(job.scenario.label))
+        run = _Run(self, job, self._server, self._progress())
         self._running.add(run)
         try:
             found[index] = await run.whole()
@@ -202,26 +206,26 @@ class _Run:
         directory.copy_input(Path(job.path))
         directory.copy_input(Path(job.topology.path))
         directory.write(store.PLAN, plan)
-        directory.name_captures(plan.scenario, tuple(host.name for host in plan.hosts))
+        captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self.progress.run_begins(plan)
-        record = await self._record(plan, directory, began)
-        directory.close_captures()
+        record = await self._record(plan, directory, captures, began)
+        captures.close()
         directory.write(store.RECORD, record)
         report = await _conclude(plan, record, directory)
         self.progress.run_ends(report)
         return report
 
-    async def _record(self, plan: Plan, directory: store.RunDirectory, began: int) -> RunRecord:
+    async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, began: int) -> RunRecord:
         def short(status: str, reason: str) -> RunRecord:
             return RunRecord(run_id=self.id, label=plan.label, status=status, reason=reason, start_ns=began, end_ns=time.time_ns())
 
         if plan.skip is not None:
             return short("skipped", plan.skip)
-        testbed = netns.Namespaces(self._server, plan.testbed.topology)
+        testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
             self._bringing_up = asyncio.create_task(testbed.up())
             await self._bringing_up
-            return await self._steps(plan, directory, testbed)
+            return await self._steps(plan, directory, captures, testbed)
         except asyncio.CancelledError:
             if not self._reason:
                 raise
@@ -235,8 +239,8 @@ class _Run:
         finally:
             await testbed.down()
 
-    async def _steps(self, plan: Plan, directory: store.RunDirectory, testbed: netns.Namespaces) -> RunRecord:
-        self._engine = Lockstep(plan, self.id, testbed.sessions, directory, self.progress)
+    async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
+        self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self.progress)
         record = await self._engine.run()
         if self._reason == "" and self._wants_to_hold(record):
             await self._hold(directory, testbed, record)
@@ -274,7 +278,7 @@ async def _with_filters(plan: Plan, scenario: Scenario) -> Plan:
 
 
 async def _conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
-    captures = directory.captures(record)
+    captures = store.read_captures(directory.path, record)
     if sum(map(len, captures.values())) > _BIG_BYTES:
         return await asyncio.to_thread(conclude, plan, record, directory)
     return conclude(plan, record, directory)
@@ -286,7 +290,7 @@ def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Re
     from orchestrator.checks import judge
     from orchestrator.reports.summary import make_report
 
-    evidence = analyse(plan, record, directory.captures(record))
+    evidence = analyse(plan, record, store.read_captures(directory.path, record))
     directory.write(store.EVIDENCE, evidence)
     verdicts = judge(plan, record, evidence)
     directory.write(store.VERDICTS, verdicts)
@@ -303,7 +307,7 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     :raises InputProblems: the changed scenario is not well formed.
     :raises StoreError: the run cannot be read, or the changed scenario has other steps than the one that ran.
     """
-    plan, record = directory.plan(), directory.record()
+    plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
     if changed is not None:
         plan = _with_expectations_of(changed, plan)
         directory.copy_input(changed)

@@ -12,16 +12,15 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 import msgspec
 
 from orchestrator.errors import StoreError
-from orchestrator.model.evidence import Evidence
-from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
-from orchestrator.model.verdict import Report, Verdicts
+from orchestrator.model.verdict import Report
 from orchestrator.model.words.values import Record
 
 T = TypeVar("T", bound=Record)
@@ -44,8 +43,6 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._captures: dict[str, IO[bytes]] = {}
-        self._names: dict[str, str] = {}
 
     @classmethod
     def create(cls, root: Path, scenario: str, run_id: str, now_ns: int) -> RunDirectory:
@@ -67,10 +64,6 @@ class RunDirectory:
     def write(self, name: str, record: Record) -> None:
         """Keep one stage."""
         self._write(self.path / name, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-
-    def write_text(self, name: str, text: str) -> None:
-        """Keep a text under a plain name."""
-        self._write(self.path / name, text.encode())
 
     def copy_input(self, source: Path) -> None:
         """Keep an input as it was."""
@@ -100,7 +93,7 @@ class RunDirectory:
         except OSError as error:
             raise _failed("read", path, error) from error
         except msgspec.DecodeError as error:
-            raise StoreError(f"{path} is not a {name} that this version can read: {error}") from error
+            raise StoreError(f"{path} is no {name} that this version can read: {error}") from error
 
     def has(self, name: str) -> bool:
         """Whether a stage was kept."""
@@ -110,73 +103,46 @@ class RunDirectory:
         """Forget what no longer holds."""
         (self.path / name).unlink(missing_ok=True)
 
-    # -- captures, as they come
 
-    def name_captures(self, scenario: str, hosts: tuple[str, ...]) -> None:
-        """Captures are called as in the lab: ``romeo-tcp-connection-refused.pcap``."""
+class CaptureFiles:
+    """The captures of a run as they come, and again when they are read. Called as in the lab: ``romeo-tcp-connection-refused.pcap``."""
+
+    def __init__(self, folder: Path, scenario: str, hosts: tuple[str, ...]) -> None:
         stem = scenario if scenario.startswith(("tcp-", "udp-")) else f"tcp-{scenario}"
-        self._names = {host: f"{host}-{stem}.pcap" for host in hosts if _PLAIN.match(host)}
+        self._paths = {host: folder / f"{host}-{stem}.pcap" for host in hosts if _PLAIN.match(host)}
+        self._open: dict[str, IO[bytes]] = {}
 
-    def capture_name(self, host: str) -> str:
+    def name(self, host: str) -> str:
         """The plain name of a host's capture."""
-        return self._names[host]
+        return self._paths[host].name
 
-    def write_capture(self, host: str, data: bytes) -> None:
-        """Append to the capture of ``host``, which was named before the run."""
+    def write(self, host: str, data: bytes) -> None:
+        """Append to the capture of ``host``, one of those named before the run."""
         try:
-            if host not in self._captures:
-                self._captures[host] = (self.path / self._names[host]).open("wb")
-            self._captures[host].write(data)
+            if host not in self._open:
+                self._open[host] = self._paths[host].open("wb")
+            self._open[host].write(data)
         except OSError as error:
-            raise _failed("write", self.path / self._names[host], error) from error
+            raise _failed("write", self._paths[host], error) from error
 
-    def close_captures(self) -> None:
+    def close(self) -> None:
         """All that was captured is in its file."""
-        try:
-            for file in self._captures.values():
+        for host, file in self._open.items():
+            try:
                 file.close()
-        except OSError as error:
-            raise _failed("write captures in", self.path, error) from error
-        finally:
-            self._captures = {}
+            except OSError as error:
+                raise _failed("write", self._paths[host], error) from error
+        self._open = {}
 
-    def captures(self, record: RunRecord) -> Mapping[str, bytes]:
-        """The bytes of each capture; a file that cannot be read counts as missing."""
-        found: dict[str, bytes] = {}
-        for capture in record.captures:
-            if _PLAIN.match(capture.file):
-                try:
-                    found[capture.host] = (self.path / capture.file).read_bytes()
-                except OSError:
-                    continue
-        return found
 
-    def plan(self) -> Plan:
-        """The stored plan."""
-        return self.read(PLAN, Plan)
-
-    def record(self) -> RunRecord:
-        """The stored run record."""
-        return self.read(RECORD, RunRecord)
-
-    def evidence(self) -> Evidence:
-        """The stored evidence."""
-        return self.read(EVIDENCE, Evidence)
-
-    def verdicts(self) -> Verdicts:
-        """The stored verdicts."""
-        return self.read(VERDICTS, Verdicts)
-
-    def report(self) -> Report:
-        """The stored report."""
-        return self.read(REPORT, Report)
-
-    def report_or_none(self) -> Report | None:
-        """The stored report, if the run came that far and it can be read."""
-        try:
-            return self.report()
-        except StoreError:
-            return None
+def read_captures(folder: Path, record: RunRecord) -> Mapping[str, bytes]:
+    """The bytes of each capture of a run, by host; a file that cannot be read counts as missing."""
+    found: dict[str, bytes] = {}
+    for capture in record.captures:
+        if _PLAIN.match(capture.file):
+            with suppress(OSError):
+                found[capture.host] = (folder / capture.file).read_bytes()
+    return found
 
 
 def _point(link: Path, target: str, run_id: str) -> None:
@@ -232,3 +198,10 @@ def find_live(root: Path, host: str) -> LiveRun:
             if host in live.hosts and Path(f"/proc/{live.controller}").exists():
                 return live
     raise StoreError(f"no host {host} is up in {root}: start one with `orchestrate run --keep FILE`")
+
+
+def reports(root: Path) -> Iterator[Report]:
+    """The reports of all runs that came to one and can be read, oldest first."""
+    for run in every_run(root):
+        with suppress(StoreError):
+            yield run.read(REPORT, Report)

@@ -40,14 +40,25 @@ class Capture:
         self.frames = 0
         self.dropped = 0
         self.pending = bytearray(_header(self.cooked))
-        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        # One interface: opened with protocol 0 and bound with the real one, so that no frame passes the filter. Several: bound to all by
+        # its protocol from the start, so what came before the filter was attached is thrown away.
+        self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL) if self.cooked else 0)
         self.sock.setblocking(False)
         _enlarge(self.sock)
         self.sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         if program:
             _attach(self.sock, program)
-        # Opened with protocol 0 and bound with the real one, so the kernel has nothing to wait for (packet(7)).
-        self.sock.bind(("" if self.cooked else interfaces[0], ETH_P_ALL))
+        if self.cooked:
+            self._discard()
+        else:
+            self.sock.bind((interfaces[0], ETH_P_ALL))
+
+    def _discard(self):
+        try:
+            while True:
+                self.sock.recv(1)
+        except BlockingIOError:
+            pass
 
     def drain(self, limit=0):
         """Take what the kernel holds, at most ``limit`` frames (0: all); gives how many."""

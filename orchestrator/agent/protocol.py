@@ -19,6 +19,7 @@ CAPTURE = "capture"  # begin to capture; the answer says since when
 FIRE = "fire"  # actions by id, now or at an instant of this host's monotonic clock
 OBSERVE = "observe"  # run an observer (ss, lsof, ...); its text
 ENVIRONMENT = "environment"  # kernel, tools, sysctls, offloads
+SEAL = "seal"  # end the capture and say what it came to
 FINISH = "finish"  # interrupt what blocks, stop captures, undo, report
 BEAT = "beat"  # I am still here
 HOLD = "hold"  # a person looks around: forget the deadline
@@ -111,7 +112,7 @@ def encode_value(value):
 
 def decode_value(value, constant=CONSTANTS.__getitem__):
     # type: (object, object) -> object
-    """The Python value again; ``{"constant": "AF_INET"}`` becomes its number.
+    """The Python value again; ``{"constant": "AF_INET"}`` becomes its number, ``{"or": [...]}`` the numbers joined bit by bit.
 
     :raises ValueError: it is not in the wire's form.
     """
@@ -127,4 +128,9 @@ def decode_value(value, constant=CONSTANTS.__getitem__):
             return tuple(decode_value(item, constant) for item in content)
         if kind == "constant" and content in CONSTANTS:
             return constant(content)  # type: ignore[operator]
+        if kind == "or" and isinstance(content, list):
+            joined = 0
+            for item in content:
+                joined |= decode_value(item, constant)  # type: ignore[operator]
+            return joined
     raise ValueError("not a value of the wire: %r" % (value,))

@@ -125,11 +125,11 @@ class Service:
 
     # -- asks
 
-    def ask_beat(self, number, frame):
+    def _ask_beat(self, number, frame):
         """Both clocks, as a sign of life."""
         self.answer(number, observe.clock())
 
-    def ask_lines(self, number, frame):
+    def _ask_lines(self, number, frame):
         """Feed iproute2 its lines, write sysctls, then wait until the named interfaces work."""
         self.spawn(number, self._lines(frame), now_ns() + 20_000_000_000)
 
@@ -142,7 +142,7 @@ class Service:
             while not observe.running(interface):
                 yield Wait(deadline=now_ns() + 200_000)
 
-    def ask_prepare(self, number, frame):
+    def _ask_prepare(self, number, frame):
         """The whole program of this host, before anything moves."""
         self.program = {action["id"]: action for action in frame["actions"]}
         folder = frame.get("folder")
@@ -161,7 +161,7 @@ class Service:
             self.host.remember(changes.sysctl(key, value))
         self.answer(number)
 
-    def ask_capture(self, number, frame):
+    def _ask_capture(self, number, frame):
         """Begin to capture; the answer is the instant from which on nothing is missed."""
         self.capture = capture.Capture(frame["interfaces"], frame.get("filter", ""))
         self.loop.watch(self.capture.sock.fileno(), READ, self._frames)
@@ -185,7 +185,7 @@ class Service:
             self._send_frames()
             self.loop.call_at(now_ns() + FLUSH_NS, self._flush_capture)
 
-    def ask_fire(self, number, frame):
+    def _ask_fire(self, number, frame):
         """Begin actions by id, now or at an instant; the answer comes when all have ended or run in the background."""
         ids, at = frame["actions"], frame.get("at", 0)
         missing = [name for name in ids if name not in self.program]
@@ -227,7 +227,7 @@ class Service:
         if early:  # else the answer to its fire already tells its end
             self.tell(protocol.ENDED, result=result)
 
-    def ask_observe(self, number, frame):
+    def _ask_observe(self, number, frame):
         """The words of one observer, the sockets known at that moment, and when it was."""
         self.spawn(number, self._observe(frame), now_ns() + 10_000_000_000)
 
@@ -242,33 +242,41 @@ class Service:
             text = yield from observe.ask(self.loop, tool)
         return {"text": text, "at_ns": now_ns(), "sockets": self.host.sockets.facts()}
 
-    def ask_environment(self, number, frame):
+    def _ask_environment(self, number, frame):
         """The fingerprint of this host."""
         self.spawn(number, observe.environment(self.loop, frame.get("tools", ()), frame.get("interfaces", ())), now_ns() + 10_000_000_000)
 
-    def ask_hold(self, number, frame):
+    def _ask_hold(self, number, frame):
         """Stay as long as the controller is heard of."""
         self.deadline_ns = None
         self.answer(number)
 
-    def ask_finish(self, number, frame):
+    def _ask_seal(self, number, frame):
+        """End the capture, before any host undoes what would still send segments."""
+        self.answer(number, self._seal())
+
+    def _seal(self):
+        """What the capture came to; ``None`` where there is none."""
+        if self.capture is None:
+            return None
+        taken, self.capture = self.capture, None
+        self.loop.unwatch(taken.sock.fileno(), self._frames)
+        taken.stop()
+        data = taken.take()
+        if data:
+            self.tell(protocol.PACKETS, data=base64.b64encode(data).decode("ascii"))
+        # Closing waits for the kernel (RCU, 7 to 15 ms): after the answer, off the user's path.
+        self.loop.call_at(now_ns(), taken.sock.close)
+        return {"frames": taken.frames, "dropped": taken.dropped, "end_ns": now_ns()}
+
+    def _ask_finish(self, number, frame):
         """Interrupt what blocks, end the capture, undo everything, and say so."""
         self.deadline_ns = None
         self.spawn(number, self._finish())
 
     def _finish(self):
-        answer = {"clock": observe.clock()}
+        answer = {"clock": observe.clock(), "capture": self._seal()}
         self.host.interrupt()
-        if self.capture is not None:
-            taken, self.capture = self.capture, None
-            self.loop.unwatch(taken.sock.fileno(), self._frames)
-            taken.stop()
-            data = taken.take()
-            if data:
-                self.tell(protocol.PACKETS, data=base64.b64encode(data).decode("ascii"))
-            answer["capture"] = {"frames": taken.frames, "dropped": taken.dropped, "end_ns": now_ns()}
-            # Closing waits for the kernel (RCU, 7 to 15 ms): after the answer, off the user's path.
-            self.loop.call_at(now_ns(), taken.sock.close)
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
         return answer
 
@@ -306,15 +314,16 @@ def _so_far(running):
 
 
 _ASKS = {
-    protocol.BEAT: Service.ask_beat,
-    protocol.LINES: Service.ask_lines,
-    protocol.PREPARE: Service.ask_prepare,
-    protocol.CAPTURE: Service.ask_capture,
-    protocol.FIRE: Service.ask_fire,
-    protocol.OBSERVE: Service.ask_observe,
-    protocol.ENVIRONMENT: Service.ask_environment,
-    protocol.HOLD: Service.ask_hold,
-    protocol.FINISH: Service.ask_finish,
+    protocol.BEAT: Service._ask_beat,
+    protocol.LINES: Service._ask_lines,
+    protocol.PREPARE: Service._ask_prepare,
+    protocol.CAPTURE: Service._ask_capture,
+    protocol.FIRE: Service._ask_fire,
+    protocol.OBSERVE: Service._ask_observe,
+    protocol.ENVIRONMENT: Service._ask_environment,
+    protocol.HOLD: Service._ask_hold,
+    protocol.SEAL: Service._ask_seal,
+    protocol.FINISH: Service._ask_finish,
 }
 
 

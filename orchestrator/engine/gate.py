@@ -17,7 +17,7 @@ from orchestrator.connectors.session import Session
 from orchestrator.engine.recorder import Recorder
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord
-from orchestrator.model.words.actions import Calls
+from orchestrator.model.words.actions import Wait, typed
 from orchestrator.model.words.expectations import Live, OutputExpectation, ToolExpectation
 from orchestrator.readings import live, outcome
 
@@ -30,24 +30,26 @@ _LAST_PAUSE_S = 0.05
 Waiting = dict[int, Live]
 
 
-def typed(action: PlannedAction) -> str:
-    """What the host was told, short, for a person."""
-    if isinstance(action.action, Calls):
-        return "; ".join(call.text for call in action.action.calls)
-    argv = getattr(action.action, "argv", None)
-    return " ".join(argv) if argv else f"{type(action.action).__name__.lower()} {action.name or ''}".strip()
-
-
-def unmet(actions: Sequence[PlannedAction], records: Sequence[ActionRecord]) -> str:
+def unmet(plan: Plan, actions: Sequence[PlannedAction], records: Sequence[ActionRecord]) -> str:
     """Why what the actions gave is not what was expected; empty where it is."""
     by_id = {record.id: record for record in records}
     for action in actions:
         record = by_id.get(action.id)
         if record is not None and record.status != "running":
-            reason = outcome.unmet(action, record)
+            reason = outcome.unmet(action, record, _awaited(plan, action))
             if reason:
-                return f"{action.host}: {reason}"
+                return f"{action.host}: {typed(action.action)}: {reason}"
     return ""
+
+
+def _awaited(plan: Plan, action: PlannedAction) -> PlannedAction:
+    """What a ``wait`` waits for, else the action itself."""
+    if isinstance(action.action, Wait):
+        for step in plan.steps:
+            for other in step.actions:
+                if other.host == action.host and other.name == action.action.on:
+                    return other
+    return action
 
 
 class Gate:

@@ -14,6 +14,7 @@ import base64
 import binascii
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,11 +22,12 @@ import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
-from orchestrator.engine.gate import Gate, typed, unmet
+from orchestrator.engine.gate import Gate, unmet
 from orchestrator.engine.recorder import Recorder
 from orchestrator.errors import AgentError, AgentLost, HostErrors, OrchestratorError, Overdue
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, CaptureRecord, RunRecord, StepRecord
+from orchestrator.model.words.actions import typed
 
 _GRACE_S = 2.0
 _FINISH_S = 10.0
@@ -49,10 +51,10 @@ class Watcher(Protocol):
 class Keeper(Protocol):
     """Who keeps the bytes of captures."""
 
-    def write_capture(self, host: str, data: bytes) -> None:
+    def write(self, host: str, data: bytes) -> None:
         """Append to the capture of ``host``."""
 
-    def capture_name(self, host: str) -> str:
+    def name(self, host: str) -> str:
         """The plain name of its file."""
 
 
@@ -108,6 +110,8 @@ class Lockstep:
 
     async def finish(self, record: RunRecord) -> RunRecord:
         """Interrupt what blocks, end captures, undo everything; gives the record with what that brought."""
+        # Captures end everywhere before anything is undone anywhere: what undoing sends is no part of the lab.
+        await asyncio.gather(*(self._seal(host) for host in self.sessions))
         answers = await asyncio.gather(*(self._finish(host) for host in self.sessions))
         lost = [text for text in answers if text]
         status, reason = record.status, record.reason
@@ -157,7 +161,7 @@ class Lockstep:
         if wanted.capture is None:
             return None
         host = wanted.name
-        self.recorder.captures[host] = CaptureRecord(host=host, file=self.keeper.capture_name(host), filter=wanted.capture)
+        self.recorder.captures[host] = CaptureRecord(host=host, file=self.keeper.name(host), filter=wanted.capture)
         return session.ask(protocol.CAPTURE, interfaces=wanted.interfaces, filter=wanted.filter_program)
 
     # -- one step
@@ -171,7 +175,10 @@ class Lockstep:
         reason = ""
         try:
             records = await self._fire(step)
-            reason = unmet(step.actions, records) or await self._gate.wait_for_expectations(step)
+            reason = unmet(self.plan, step.actions, records) or await self._gate.wait_for_expectations(step)
+        except asyncio.CancelledError:
+            reason = "the run was stopped in this step"
+            raise
         except OrchestratorError as error:
             reason = str(error)
             raise
@@ -227,7 +234,7 @@ class Lockstep:
             async with asyncio.timeout(patience):
                 results = await answer
         except TimeoutError:
-            doing = "; ".join(typed(action) for action in actions)
+            doing = "; ".join(typed(action.action) for action in actions)
             self._mark(actions, "lost", "it did not report")
             raise Overdue(host, f"it did not report within {patience:.1f} s; it was doing: {doing}") from None
         except AgentLost as error:
@@ -244,7 +251,7 @@ class Lockstep:
     def _told(self, host: str, frame: Mapping[str, Any]) -> None:
         try:
             if frame["tell"] == protocol.PACKETS:
-                self.keeper.write_capture(host, base64.b64decode(frame["data"], validate=True))
+                self.keeper.write(host, base64.b64decode(frame["data"], validate=True))
             elif frame["tell"] == protocol.ENDED:
                 self.recorder.action(host, frame["result"])
         except (binascii.Error, KeyError, TypeError, ValueError, AgentError) as error:
@@ -262,11 +269,16 @@ class Lockstep:
         except OrchestratorError as error:
             text = str(error)
         else:
-            self._close_capture(host, answer)
             self.recorder.undone(host, answer)
             return ""
         self.recorder.lose(host, text, time.time_ns())
         return text
+
+    async def _seal(self, host: str) -> None:
+        """End the capture of one host. A host that cannot any more has an incomplete one, and tells why when it is to finish."""
+        with suppress(TimeoutError, OrchestratorError):
+            async with asyncio.timeout(_FINISH_S):
+                self._close_capture(host, await self.sessions[host].ask(protocol.SEAL))
 
     async def _keep_environment(self, host: str) -> None:
         if host in self._environments:
@@ -277,8 +289,7 @@ class Lockstep:
             except AgentError as error:
                 self.recorder.environment(host, {"unknown": str(error)})
 
-    def _close_capture(self, host: str, answer: Mapping[str, Any]) -> None:
-        told = answer.get("capture")
+    def _close_capture(self, host: str, told: Mapping[str, Any] | None) -> None:
         if told is not None and host in self.recorder.captures:
             self.recorder.captures[host] = msgspec.structs.replace(
                 self.recorder.captures[host],

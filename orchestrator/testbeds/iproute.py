@@ -90,10 +90,9 @@ def sysctls(topology: Topology, host: str) -> dict[str, str]:
     return {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"} if forwards else {}
 
 
-def neighbours(topology: Topology) -> str:
-    """The text of ``/etc/hosts``: every host by its first address of each family."""
+def neighbours(topology: Topology, family: str) -> str:
+    """The text of ``/etc/hosts``: every host by its first address of the run's family, so that ``nc juliet`` tries no other."""
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     for host in topology.hosts:
-        for version in (4, 6):
-            lines += [f"{address} {host.name}" for address in topology.addresses(host.name, version)[:1]]
+        lines += [f"{address} {host.name}" for address in topology.addresses(host.name, 6 if family == "ipv6" else 4)[:1]]
     return "\n".join(lines) + "\n"

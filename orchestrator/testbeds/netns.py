@@ -61,8 +61,9 @@ def _sysctl(key: str) -> str | None:
 class Namespaces:
     """A testbed of namespaces: down, up, down."""
 
-    def __init__(self, server: ForkServer, topology: Topology) -> None:
+    def __init__(self, server: ForkServer, topology: Topology, family: str = "ipv4") -> None:
         self.topology = topology
+        self.family = family
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
         """The hosts' process ids as this machine sees them."""
@@ -92,7 +93,7 @@ class Namespaces:
             raise
 
     async def _fork(self) -> None:
-        text = iproute.neighbours(self.topology)
+        text = iproute.neighbours(self.topology, self.family)
         try:
             self._switch = self._one(SWITCH, "")
             for host in self.topology.hosts:

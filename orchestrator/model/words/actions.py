@@ -122,3 +122,26 @@ class Wait(Act, frozen=True, kw_only=True, tag="wait"):
 
 
 Action: TypeAlias = Calls | Iptables | Remove | Start | Run | Type | Signal | File | Sysctl | Offload | Snapshot | Wait
+
+
+def typed(action: Action) -> str:  # noqa: PLR0911 - one line for each action of the language
+    """The action in a line, as it was typed on the host: of calls the last one."""
+    match action:
+        case Calls():
+            return action.calls[-1].text
+        case Iptables():
+            return " ".join((action.tool, *action.words))
+        case Start() | Run():
+            return " ".join(action.argv)
+        case Type():
+            return f"type to {action.to}"
+        case Signal():
+            return f"signal {action.signal} to {action.to}"
+        case Wait():
+            return f"wait for {action.on}"
+        case Remove() | File():
+            return f"{type(action).__name__.lower()} {action.name}"
+        case Snapshot():
+            return f"snapshot {' '.join(action.tools)}"
+        case Sysctl() | Offload():
+            return f"{type(action).__name__.lower()} {' '.join(f'{key}={value}' for key, value in action.values.items())}"

@@ -1,0 +1,1 @@
+"""Bytes of captures to segments: the file, the frame, the network layer, the transport, the notation."""

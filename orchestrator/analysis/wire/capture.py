@@ -1,0 +1,67 @@
+"""The bytes of one host's capture become its segments and the connections they belong to.
+
+Knows what of a frame can be read and what not; damage ends the reading, and what was read before it is kept. The surprising fact: a
+frame that is no IP or ARP is passed over in silence, but an IP frame that was cut too short to read makes the capture questionable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from orchestrator.analysis.wire.ends import Ends, Names
+from orchestrator.analysis.wire.flows import Track
+from orchestrator.analysis.wire.frames import ARP, IPV4, IPV6, Packet, link_reader, read_ipv4, read_ipv6
+from orchestrator.analysis.wire.pcap import frames, link_type
+from orchestrator.analysis.wire.transport import SegmentReader
+from orchestrator.errors import EvidenceError
+from orchestrator.model.evidence import Segment
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What one capture told. ``problem`` is empty, or why it did not tell all."""
+
+    host: str
+    segments: list[Segment]
+    tracks: list[Track]
+    frames: int
+    problem: str
+
+
+def read_capture(host: str, data: bytes, names: Names, interfaces: Mapping[int, str]) -> Reading:
+    """All that can be read from ``data``; never raises, whatever the bytes are."""
+    ends = Ends(host, names, interfaces)
+    segments: list[Segment] = []
+    packet = Packet()
+    packet.number = packet.interface = 0
+    try:
+        problem = _read(data, SegmentReader(ends), packet, segments)
+    except EvidenceError as error:
+        problem = str(error)
+    return Reading(host=host, segments=segments, tracks=ends.tracks.all, frames=packet.number, problem=problem)
+
+
+def _read(data: bytes, reader: SegmentReader, packet: Packet, segments: list[Segment]) -> str:
+    read_link = link_reader(link_type(data))
+    problem = ""
+    for packet.at_ns, start, end, original in frames(data):
+        packet.number += 1
+        packet.at, packet.limit, packet.wire_end = start, end, start + original
+        segment = _segment(packet, data, reader, read_link, len(segments))
+        if segment is not None:
+            segments.append(segment)
+        elif not problem and end - start < original:
+            problem = f"byte {start}: frame {packet.number} was captured too short to read ({end - start} of {original} bytes)"
+    return problem
+
+
+def _segment(packet: Packet, data: bytes, reader: SegmentReader, read_link: Callable[[Packet, bytes], bool], index: int) -> Segment | None:
+    if not read_link(packet, data):
+        return None
+    kind = packet.kind
+    if kind == IPV4:
+        return reader.read(packet, data, index) if read_ipv4(packet, data) else None
+    if kind == IPV6:
+        return reader.read(packet, data, index) if read_ipv6(packet, data) else None
+    return reader.arp(packet, data) if kind == ARP else None

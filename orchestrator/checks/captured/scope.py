@@ -1,0 +1,125 @@
+"""Which captured segments an expectation speaks of, and whether their capture can be believed.
+
+Knows captures, steps and sockets, no patterns. The surprising fact: what a router forwards is in its capture twice, once on its way
+in and once on its way out; it counts once, as it came in.
+"""
+
+from __future__ import annotations
+
+from orchestrator.model.evidence import Evidence, Quoted, Segment
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord, SocketFacts, StepRecord
+from orchestrator.model.words.expectations import CountExpectation, IcmpExpectation, PacketsExpectation
+
+_PROTOCOLS = frozenset({"tcp", "udp", "icmp"})
+_NEIGHBOURS = frozenset({*range(130, 138), 143})
+"""ICMPv6 types of MLD and neighbour discovery (RFC 2710, 3810, 4861): talk of the wire about itself."""
+
+_ANYWHERE = ("0.0.0.0:", "[::]:")
+
+
+def untrusted(host: str, evidence: Evidence) -> str:
+    """Why the capture of ``host`` cannot testify, empty where it can."""
+    capture = next((one for one in evidence.captures if one.host == host), None)
+    if capture is None:
+        return f"{host} captured nothing"
+    if capture.problem:
+        return f"{host}'s capture cannot be read whole: {capture.problem}"
+    if capture.dropped > 0:
+        return f"{host}'s capture lost {capture.dropped} frames"
+    return "" if capture.complete else f"{host}'s capture was cut short"
+
+
+def window(step: int | None, record: RunRecord) -> tuple[int, int | None] | str:
+    """From when to when ``step`` lasted (to the begin of the next one that ran; open for the last), or why that is not known."""
+    if step is None:
+        return 0, None
+    ran = sorted((one for one in record.steps if _ran(one)), key=lambda one: one.start_ns)
+    own = next((one for one in ran if one.number == step), None)
+    if own is None:
+        return f"step {step} did not run"
+    later = [one.start_ns for one in ran if one.number > step]
+    return own.start_ns, min(later, default=None)
+
+
+def _ran(step: StepRecord) -> bool:
+    return step.start_ns > 0 and step.status not in {"skipped", "missing"}
+
+
+def spoken_of(
+    expectation: PacketsExpectation | CountExpectation | IcmpExpectation,
+    plan: Plan,
+    record: RunRecord,
+    evidence: Evidence,
+) -> list[Segment] | str:
+    """The segments that ``expectation`` is about, in order, or why that is not known."""
+    why = untrusted(expectation.capture, evidence)
+    span = window(expectation.step, record)
+    if why or isinstance(span, str):
+        return why or str(span)
+    since, until = span
+    routers = {host.name for host in plan.testbed.topology.hosts if host.forward}
+    segments = [
+        segment
+        for segment in evidence.segments
+        if segment.capture == expectation.capture
+        and segment.at_ns >= since
+        and (until is None or segment.at_ns < until)
+        and _between_hosts(segment)
+        and not (segment.outgoing and segment.source_host != segment.capture and segment.capture in routers)
+    ]
+    if not isinstance(expectation, PacketsExpectation) or expectation.connection is None:
+        return segments
+    return _of_connection(segments, expectation.connection, expectation.connection_host, record, evidence)
+
+
+def _between_hosts(segment: Segment) -> bool:
+    if segment.protocol not in _PROTOCOLS or not segment.source_host or not segment.destination_host:
+        return False
+    return not (segment.protocol == "icmp" and segment.version == 6 and segment.icmp_type in _NEIGHBOURS)
+
+
+def _of_connection(segments: list[Segment], name: str, host: str | None, record: RunRecord, evidence: Evidence) -> list[Segment] | str:
+    pairs = _ends_of(name, host, record, evidence)
+    if not pairs:
+        return f"which connection {name!r} was is not known: no record gives its ends"
+    return [segment for segment in segments if any(_belongs(segment, local, peer) for local, peer in pairs)]
+
+
+def _ends_of(name: str, host: str | None, record: RunRecord, evidence: Evidence) -> set[tuple[str, str]]:
+    """Every (local, peer) that a socket of this name had; ``peer`` is empty for one that listened."""
+    pairs = {(one.local, one.peer) for one in evidence.histories if name in one.sockets and host in {None, one.host} and one.local}
+    told = [(action.host, facts) for action in record.actions for call in action.calls for facts in call.sockets]
+    told += [(sample.host, facts) for sample in record.samples for facts in sample.sockets]
+    pairs |= {_pair(facts) for where, facts in told if facts.name == name and host in {None, where} and facts.local}
+    whole = {pair for pair in pairs if pair[1]}
+    return whole or {pair for pair in pairs if not pair[0].endswith(":0")}
+
+
+def _pair(facts: SocketFacts) -> tuple[str, str]:
+    return _plain(facts.local), _plain(facts.peer)
+
+
+def _plain(end: str) -> str:
+    """``[::ffff:10.0.0.1]:80`` as ``10.0.0.1:80``."""
+    return end[8:].replace("]", "") if end.startswith("[::ffff:") and "." in end else end
+
+
+def _belongs(segment: Segment, local: str, peer: str) -> bool:
+    """Whether a segment, or what an ICMP message quotes, goes between these ends."""
+    quoted = segment.quoted
+    source, destination = _ends(quoted if quoted is not None else segment)
+    if peer:
+        return (local, peer) in {(source, destination), (destination, source)}
+    if local.startswith(_ANYWHERE):
+        port = local.rpartition(":")[2]
+        return port in {source.rpartition(":")[2], destination.rpartition(":")[2]}
+    return local in {source, destination}
+
+
+def _ends(one: Segment | Quoted) -> tuple[str, str]:
+    return _end(one.source, one.source_port), _end(one.destination, one.destination_port)
+
+
+def _end(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -1,0 +1,107 @@
+"""Live expectations judged again, on the samples that the run recorded. The kernel's testimony (a program's output is the application's).
+
+Knows no host and asks nobody. What surprises: while an expectation is the one that the engine polled, only the samples taken for it count;
+once it was changed, any sample of the same step, host and source may serve, because nobody can go back and ask.
+"""
+
+from __future__ import annotations
+
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord, Sample
+from orchestrator.model.verdict import Value, Verdict
+from orchestrator.model.words.expectations import (
+    Live,
+    OutputExpectation,
+    RuleExpectation,
+    SocketExpectation,
+    SocketPattern,
+    ToolExpectation,
+)
+from orchestrator.readings.live import Held, held, source_of
+
+_SAME_WITNESS = {"iptables": ("iptables", "ip6tables")}
+
+
+def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: RunRecord) -> Verdict:
+    """Judge the ``index``-th expectation of ``step``; -1 where it stands at no step of its own."""
+    samples = _samples(expectation, index, step, record)
+    if not samples:
+        return _verdict(Value.INCONCLUSIVE, expectation, step, reason=_unasked(expectation, step, record))
+    baseline = _baseline(expectation, record)
+    judged = [(sample, held(plan, expectation, sample, baseline)) for sample in samples]
+    own = [(sample, opinion) for sample, opinion in judged if index >= 0 and sample.expectation == index]
+    if own and all(sample.holds == opinion.holds for sample, opinion in own):
+        judged = own
+    for _, opinion in judged:
+        if opinion.holds:
+            return _verdict(Value.PASSED, expectation, step, excerpt=opinion.excerpt)
+    return _not_held(expectation, step, (own or judged)[-1][1], len(judged))
+
+
+def _verdict(  # noqa: PLR0913 - the fields of a verdict
+    value: Value, expectation: Live, step: int, *, reason: str = "", saw: str = "", excerpt: tuple[str, ...] = ()
+) -> Verdict:
+    witness = "application" if isinstance(expectation, OutputExpectation) else "kernel"
+    text = expectation.text or describe(expectation)
+    return Verdict(value=value, text=text, where=expectation.where, step=step, witness=witness, reason=reason, saw=saw, excerpt=excerpt)
+
+
+def _not_held(expectation: Live, step: int, last: Held, number: int) -> Verdict:
+    if last.problem:
+        reason = f"what {source_of(expectation)} said on {expectation.host} cannot be read: {last.problem}"
+        return _verdict(Value.ERROR, expectation, step, reason=reason)
+    times = "once" if number == 1 else f"{number} times within {expectation.within_ns / 1e9:g} s"
+    reason = f"asked {source_of(expectation)} on {expectation.host} {times}, it never held"
+    return _verdict(Value.FAILED, expectation, step, reason=reason, saw=last.saw, excerpt=last.excerpt)
+
+
+def _samples(expectation: Live, index: int, step: int, record: RunRecord) -> list[Sample]:
+    """Gather what this witness said in this step, in order of time; a sample of output does not say whose, but its index does."""
+    source = source_of(expectation)
+    sources = _SAME_WITNESS.get(source, (source,))
+    said = [sample for sample in record.samples if (sample.step, sample.host) == (step, expectation.host) and sample.source in sources]
+    return [sample for sample in said if sample.expectation == index] if source == "output" else said
+
+
+def _baseline(expectation: Live, record: RunRecord) -> str:
+    """Find what the counters were before the first step, empty where nobody asked."""
+    source = source_of(expectation)
+    return next((one.text for one in record.samples if (one.step, one.host, one.source) == (0, expectation.host, source)), "")
+
+
+def _unasked(expectation: Live, step: int, record: RunRecord) -> str:
+    status = next((one.status for one in record.steps if one.number == step), "missing")
+    if status == "missing":
+        return f"the run ended before step {step}"
+    wanted = f"{source_of(expectation)} on {expectation.host}"
+    if status == "failed" or record.status in {"interrupted", "error"}:
+        return f"step {step} ended before anyone asked for {wanted}"
+    return f"nobody asked for {wanted} in step {step}"
+
+
+def describe(expectation: Live) -> str:
+    """Say what is expected, in a few words, where the author's own are not known."""
+    match expectation:
+        case SocketExpectation():
+            return f"{expectation.host}: {_socket(expectation.socket)} {_wish(expectation)}".rstrip()
+        case RuleExpectation():
+            return f"{expectation.host}: rule {expectation.rule}"
+        case ToolExpectation():
+            return f"{expectation.host}: {expectation.tool} {expectation.pattern!r}" + (" absent" if expectation.absent else "")
+        case OutputExpectation():
+            return f"{expectation.host}: {expectation.program} writes {expectation.pattern!r}"
+
+
+def _socket(pattern: SocketPattern) -> str:
+    if pattern.name is not None:
+        return f"socket {pattern.name}"
+    ends = (("local", pattern.local), ("peer", pattern.peer))
+    told = [f"{word} {place.host or ''}" + (f":{place.port}" if place.port else "") for word, place in ends if place is not None]
+    return " ".join(["socket", *told])
+
+
+def _wish(expectation: SocketExpectation) -> str:
+    wishes = ["absent"] if expectation.absent else []
+    wishes += [" or ".join(expectation.states)] if expectation.states else []
+    wishes += [f"count {expectation.count}"] if expectation.count is not None else []
+    return " ".join(wishes)

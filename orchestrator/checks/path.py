@@ -1,0 +1,82 @@
+"""The inferred history of a socket's states against ``path``.
+
+Knows histories, neither segments nor calls. The surprising fact: a history with an open question cannot even fail, because what is
+open may be just the state that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.model.evidence import Evidence, History
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord
+from orchestrator.model.tcp import State
+from orchestrator.model.verdict import Value, Verdict
+from orchestrator.model.words.expectations import PathExpectation
+
+_EXCERPT_LINES = 12
+_SOURCES = ("call", "wire", "ss")
+
+
+def judge_path(expectation: PathExpectation, plan: Plan, record: RunRecord, evidence: Evidence) -> Verdict:  # noqa: ARG001 - all checks take the same
+    """Judge the states that one socket of the scenario's went through."""
+    if expectation.witness == "trace":
+        return _verdict(expectation, Value.INCONCLUSIVE, reason="the kernel's trace was not recorded")
+    named = [one for one in evidence.histories if one.host == expectation.host and expectation.socket in one.sockets]
+    if not named:
+        reason = f"nothing tells the states of {expectation.socket!r} on {expectation.host}"
+        return _verdict(expectation, Value.INCONCLUSIVE, reason=reason)
+    history = max(named, key=_since)
+    seen = tuple(transition.state for transition in history.transitions)
+    if history.question:
+        return _verdict(
+            expectation, Value.INCONCLUSIVE, reason=history.question, saw=_path(seen), excerpt=_excerpt(history, run_ns=record.start_ns)
+        )
+    if seen == expectation.states:
+        return _verdict(expectation, Value.PASSED, reason=_inferred(history), saw=_path(seen))
+    return _verdict(
+        expectation,
+        Value.FAILED,
+        reason=f"{_parted(expectation.states, seen)}; {_inferred(history)}",
+        saw=_path(seen),
+        excerpt=_excerpt(history, run_ns=record.start_ns),
+    )
+
+
+def _verdict(expectation: PathExpectation, value: Value, *, reason: str, saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
+    text = expectation.text or f"{expectation.host}: {expectation.socket} goes through {_path(expectation.states)}"
+    return Verdict(value=value, text=text, where=expectation.where, witness="inferred", reason=reason, saw=saw, excerpt=excerpt)
+
+
+def _since(history: History) -> int:
+    """When it began: of a name that was bound again the last socket is meant."""
+    return history.transitions[0].at_ns if history.transitions else 0
+
+
+def _path(states: Sequence[State]) -> str:
+    return ", ".join(states)
+
+
+def _inferred(history: History) -> str:
+    used = {transition.source for transition in history.transitions}
+    return "inferred from " + " and ".join(source for source in _SOURCES if source in used)
+
+
+def _parted(wanted: Sequence[State], seen: Sequence[State]) -> str:
+    """Say in words where the two paths first differ."""
+    for index, state in enumerate(wanted):
+        after = f"after {wanted[index - 1]}" if index else "at first"
+        if index >= len(seen):
+            return f"{after} {state} was expected, and nothing followed"
+        if seen[index] is not state:
+            return f"{after} {state} was expected, {seen[index]} was seen"
+    return f"{wanted[-1] if wanted else 'nothing'} was to be the last, {seen[len(wanted)]} followed"
+
+
+def _excerpt(history: History, *, run_ns: int) -> tuple[str, ...]:
+    """Each state with its time since the run began and what it is known from."""
+    return tuple(
+        f"{(transition.at_ns - run_ns) / 1e9:+.6f} s {transition.state} ({transition.source}: {transition.cause})"
+        for transition in history.transitions[-_EXCERPT_LINES:]
+    )

@@ -1,0 +1,118 @@
+"""Captured segments against ``packets``, ``count`` and ``icmp``: the wire's testimony, judged.
+
+Knows one capture at a time and no states. The surprising fact: a capture that lost a frame makes a verdict inconclusive even where
+what it shows contradicts the expectation, because the missing frame may be the one that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.checks.captured.lines import Line, line_text
+from orchestrator.checks.captured.scope import spoken_of
+from orchestrator.checks.captured.sequence import Parting, parting
+from orchestrator.model.evidence import Evidence, Segment
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord
+from orchestrator.model.verdict import Value, Verdict
+from orchestrator.model.words.expectations import CountExpectation, IcmpExpectation, PacketsExpectation
+from orchestrator.model.words.segments import Gap
+from orchestrator.model.words.values import Comparison
+
+_EXCERPT_LINES = 12
+_BEFORE = 5
+_AT_LEAST_ONE = Comparison(operator=">=", low=1)
+
+WireExpectation = PacketsExpectation | CountExpectation | IcmpExpectation
+
+
+def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evidence: Evidence) -> Verdict:
+    """Judge one expectation about captured segments."""
+    segments = spoken_of(expectation, plan, record, evidence)
+    if isinstance(segments, str):
+        return _verdict(expectation, Value.INCONCLUSIVE, reason=segments)
+    if isinstance(expectation, PacketsExpectation):
+        return _packets(expectation, plan, segments)
+    if isinstance(expectation, CountExpectation):
+        line = Line(expectation.match, plan.testbed.topology)
+        return _count(expectation, expectation.count, [segment for segment in segments if line.fits(segment)])
+    return _count(expectation, expectation.count or _AT_LEAST_ONE, [segment for segment in segments if _is_icmp(expectation, segment)])
+
+
+def _verdict(expectation: WireExpectation, value: Value, *, reason: str = "", saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
+    return Verdict(
+        value=value,
+        text=expectation.text or _describe(expectation),
+        where=expectation.where,
+        step=expectation.step,
+        witness="wire",
+        reason=reason,
+        saw=saw,
+        excerpt=excerpt,
+    )
+
+
+def _describe(expectation: WireExpectation) -> str:
+    place = f"in {expectation.capture}'s capture"
+    if isinstance(expectation, CountExpectation):
+        return f"{expectation.count} times {line_text(expectation.match)} {place}"
+    if isinstance(expectation, IcmpExpectation):
+        return f"icmp {expectation.type}/{'*' if expectation.code is None else expectation.code} from {expectation.source} {place}"
+    return f"packets {place}" if expectation.lines else f"no packets {place}"
+
+
+def _is_icmp(expectation: IcmpExpectation, segment: Segment) -> bool:
+    return (
+        segment.protocol == "icmp"
+        and expectation.source in {segment.source_host, segment.source}
+        and segment.icmp_type == expectation.type
+        and expectation.code in {None, segment.icmp_code}
+    )
+
+
+def _count(expectation: CountExpectation | IcmpExpectation, wanted: Comparison, found: Sequence[Segment]) -> Verdict:
+    shown = tuple(_captured(segment) for segment in found[:_EXCERPT_LINES])
+    if wanted.holds(len(found)):
+        return _verdict(expectation, Value.PASSED, saw=f"{len(found)}", excerpt=shown)
+    return _verdict(expectation, Value.FAILED, reason=f"{len(found)} fit, {wanted} were expected", saw=f"{len(found)}", excerpt=shown)
+
+
+def _packets(expectation: PacketsExpectation, plan: Plan, segments: Sequence[Segment]) -> Verdict:
+    lines = [None if isinstance(line, Gap) else Line(line, plan.testbed.topology) for line in expectation.lines]
+    where = parting(lines, segments)
+    if where is None:
+        return _verdict(expectation, Value.PASSED)
+    wanted = [line for line in (lines[index] for index in where.lines) if line is not None]
+    saw = _saw(where, wanted, segments)
+    return _verdict(expectation, Value.FAILED, reason=_missed(where, wanted), saw=saw, excerpt=_excerpt(where, wanted, segments))
+
+
+def _missed(where: Parting, wanted: Sequence[Line]) -> str:
+    if where.segment is None:
+        return f"never came: {line_text(wanted[-1].pattern)}"
+    if not wanted:
+        return "nothing (more) was expected"
+    return f"expected {' or '.join(line_text(line.pattern) for line in wanted)}"
+
+
+def _saw(where: Parting, wanted: Sequence[Line], segments: Sequence[Segment]) -> str:
+    """What was seen at the first place where they part, and in what it differs from what comes nearest to it."""
+    if where.segment is None:
+        return f"nothing after frame {segments[-1].number} ({segments[-1].text})" if segments else "no segment at all"
+    segment = segments[where.segment]
+    differences = min((list(line.differences(segment)) for line in wanted), key=len, default=[])
+    return f"frame {segment.number}, {segment.text}" + (f": {', '.join(differences)}" if differences else "")
+
+
+def _excerpt(where: Parting, wanted: Sequence[Line], segments: Sequence[Segment]) -> tuple[str, ...]:
+    """Captured lines around the place, like a small diff: ``-`` was expected there, ``+`` was seen instead."""
+    at = len(segments) if where.segment is None else where.segment
+    expected = [f"- {line_text(line.pattern)}" for line in wanted[:3]] or ["- (nothing more)"]
+    before = [f"  {_captured(segment)}" for segment in segments[max(0, at - _BEFORE) : at]]
+    seen = [f"+ {_captured(segment)}" for segment in segments[at : at + 1]]
+    after = [f"  {_captured(segment)}" for segment in segments[at + 1 : at + _EXCERPT_LINES]]
+    return tuple([*before, *expected, *seen, *after][:_EXCERPT_LINES])
+
+
+def _captured(segment: Segment) -> str:
+    return f"{segment.number:>3} {segment.text}"

@@ -1,0 +1,26 @@
+"""The tables of keys -> JSON Schemas (draft 2020-12), for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.loading.keys.kinds import Kind, Pen
+from orchestrator.loading.keys.scenario import SCENARIO
+from orchestrator.loading.keys.topology import TOPOLOGY
+
+
+def scenario_schema() -> dict[str, Any]:
+    """What a scenario's file may look like."""
+    return _written(SCENARIO, "A scenario", substitutes=True)
+
+
+def topology_schema() -> dict[str, Any]:
+    """What a topology's file may look like."""
+    return _written(TOPOLOGY, "A topology", substitutes=False)
+
+
+def _written(kind: Kind, title: str, *, substitutes: bool) -> dict[str, Any]:
+    pen = Pen(substitutes, {})
+    shape = kind.shape(pen)
+    definitions = {"$defs": pen.definitions} if pen.definitions else {}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **shape, **definitions}

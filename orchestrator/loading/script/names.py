@@ -1,0 +1,128 @@
+"""Which names a scenario has made so far, host by host: sockets, rules, programs, background actions.
+
+Knows nothing of YAML or of what the names do. The surprising fact: once a step could not be read, names that it may have made cannot be
+called unknown any more, so from there on these complaints are left out; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from orchestrator.agent.protocol import CALLS
+from orchestrator.loading.notation.calls import binds_socket
+from orchestrator.loading.source.problems import suggestion
+from orchestrator.loading.source.reader import Reader
+from orchestrator.model.words.actions import Call
+from orchestrator.model.words.values import Where
+
+OPEN, CLOSED, DATA = "open", "closed", "data"
+RULE, PROGRAM, BACKGROUND, DONE = "rule", "program", "background action", "action"
+
+
+class Made(NamedTuple):
+    """What a name stands for, and the step that made it. ``loose``: only under a condition, so another step may make it too."""
+
+    kind: str
+    step: int
+    loose: bool
+    by: str = ""
+
+
+class Names:
+    """The names made so far."""
+
+    def __init__(self) -> None:
+        self.steps: set[str] = set()
+        self.doubtful = False
+        self._sockets: dict[tuple[str, str], Made] = {}
+        self._things: dict[tuple[str, str], Made] = {}
+
+    def aside(self) -> Names:
+        """A copy for what is not meant in this variant: nothing there is unknown, and nothing made there stays."""
+        other = Names()
+        other.doubtful = True
+        other.steps = set(self.steps)
+        other._sockets, other._things = dict(self._sockets), dict(self._things)
+        return other
+
+    def call(self, host: str, call: Call, made: Made, where: Where, reader: Reader) -> None:
+        """Check the names that ``call`` uses, and note those that it makes; ``made`` says in which step."""
+        if CALLS[call.method].of == "socket":
+            self.socket(host, call.receiver, where, reader)
+            if call.method == "close" and (host, call.receiver) in self._sockets:
+                self._sockets[host, call.receiver] = made._replace(kind=CLOSED)
+        for index, name in enumerate(call.names):
+            if name == "_":
+                continue
+            old = self._sockets.get((host, name))
+            if old and old.kind == OPEN and not old.loose and not made.loose and not self.doubtful:
+                reader.complain(
+                    where, f"{host}'s '{name}' is a socket that is open since step {old.step}: close it before the name is used again"
+                )
+            kind = OPEN if index == 0 and binds_socket(call) else DATA
+            self._sockets[host, name] = made._replace(kind=kind, by=call.method)
+
+    def socket(self, host: str, name: str, where: Where, reader: Reader) -> None:
+        """Complain unless ``name`` is a socket that was made on ``host``."""
+        made = self._sockets.get((host, name))
+        if made and made.kind == DATA:
+            reader.complain(where, f"'{name}' holds what {made.by} gave, it is no socket")
+        elif not made and not self.doubtful:
+            own = [known for owner, known in self._sockets if owner == host]
+            others = sorted({owner for owner, known in self._sockets if known == name})
+            hint = suggestion(name, own) or _whose(others)
+            reader.complain(where, f"{host} has made no socket '{name}' yet{hint}")
+
+    def socket_hosts(self, name: str) -> list[str]:
+        """The hosts that have made a socket ``name``."""
+        return sorted(host for (host, known), made in self._sockets.items() if known == name and made.kind != DATA)
+
+    def define(self, host: str, name: str, made: Made, where: Where, reader: Reader) -> None:
+        """Note that ``name`` stands for something on ``host``."""
+        old = self._things.get((host, name))
+        if old and not old.loose and not made.loose and not self.doubtful:
+            reader.complain(where, f"{host}'s name '{name}' is taken since step {old.step}: every name is given once")
+        self._things[host, name] = made
+
+    def fresh(self, host: str, stem: str) -> str:
+        """``stem``, or ``stem-2`` and so on where that is taken."""
+        name, number = stem, 1
+        while (host, name) in self._things:
+            number += 1
+            name = f"{stem}-{number}"
+        return name
+
+    def thing(self, host: str, name: str, kinds: Iterable[str], where: Where, reader: Reader) -> None:
+        """Complain unless ``name`` stands for one of ``kinds`` on ``host``."""
+        kinds = tuple(kinds)
+        made = self._things.get((host, name))
+        if made is None:
+            if not self.doubtful:
+                reader.complain(where, f"{host} has no {' or '.join(kinds)} '{name}' yet{self._hint(host, name, kinds)}")
+        elif made.kind not in kinds:
+            reader.complain(
+                where, f"'{name}' is {'an' if made.kind == DONE else 'a'} {made.kind} (step {made.step}), not a {' or a '.join(kinds)}"
+            )
+
+    def _hint(self, host: str, name: str, kinds: tuple[str, ...]) -> str:
+        own = [known for (owner, known), made in self._things.items() if owner == host and made.kind in kinds]
+        others = sorted({owner for owner, known in self._things if known == name})
+        return suggestion(name, own) or _whose(others)
+
+    def forget(self, host: str, name: str) -> None:
+        """The rule ``name`` was taken out: the name is free again."""
+        self._things.pop((host, name), None)
+
+    def owners(self, name: str) -> list[str]:
+        """The hosts on which ``name`` stands for something."""
+        return sorted(host for host, known in self._things if known == name)
+
+    def known(self) -> set[str]:
+        """Every name that ``after`` can refer to."""
+        return self.steps | {name for _, name in self._things}
+
+
+def _whose(hosts: list[str]) -> str:
+    """``: romeo has one``, to stand at the end of a sentence."""
+    return f": {' and '.join(hosts)} {'has' if len(hosts) == 1 else 'have'} one" if hosts else ""

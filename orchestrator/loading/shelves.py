@@ -1,0 +1,43 @@
+"""Where scenarios and topologies lie: the current folder, ``scenarios/`` and ``topologies/`` in it, and what came with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped(kind: str) -> Path:
+    """The folder of the ``scenarios`` or ``topologies`` that ship: inside the installed package, or beside it in a checkout."""
+    inside = _PACKAGE / "data" / kind
+    return inside if inside.is_dir() else _PACKAGE.parent / kind
+
+
+def topology_folders() -> tuple[Path, ...]:
+    """Where a topology is looked for by name, nearest first."""
+    return (Path("topologies"), shipped("topologies"))
+
+
+def find_scenario(name: str) -> Path:
+    """The file that ``name`` means: a path, or a bare name with or without ``.yaml``.
+
+    :raises UsageError: there is none; says where it was looked for and what comes near.
+    """
+    folders = (Path(), Path("scenarios"), shipped("scenarios"))
+    bare = "/" not in name
+    for folder in folders if bare else (Path(),):
+        for path in (folder / name, folder / f"{name}.yaml"):
+            if path.is_file():
+                return path
+    raise UsageError(_not_found(name, folders if bare else (Path(),)))
+
+
+def _not_found(name: str, folders: tuple[Path, ...]) -> str:
+    from difflib import get_close_matches
+
+    known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    near = get_close_matches(Path(name).stem, known, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"no scenario {name!r} in {', '.join(str(folder.resolve()) for folder in folders)}{hint}"

@@ -1,0 +1,66 @@
+"""Stored runs to the tables of ``orchestrate ls`` and ``orchestrate show``.
+
+It does not read run directories. Times are UTC, as in the names of the directories.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from orchestrator.model.verdict import Report, Value
+from orchestrator.model.words.values import Record
+from orchestrator.reports.drawing.findings import WORDS
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, cell, duration
+from orchestrator.reports.terminal import render
+
+
+class Row(Record, frozen=True, kw_only=True):
+    """One stored run. ``value`` is ``None`` where a run never came to its verdicts."""
+
+    run_id: str
+    start_ns: int
+    label: str
+    value: Value | None = None
+    took_ns: int = 0
+
+
+def row_of(report: Report) -> Row:
+    """Take from a report what a table has room for."""
+    return Row(run_id=report.run_id, start_ns=report.start_ns, label=report.label, value=report.value, took_ns=report.took_ns)
+
+
+def render_runs(rows: Sequence[Row], colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
+    """List runs in the order given: id, when, value, duration, label."""
+    if not rows:
+        return "no runs are stored here yet"
+    ink = Ink(colour=colour, width=min(width, WIDEST))
+    run_id = max(6, *(len(row.run_id) for row in rows))
+    word = max(5, *(len(_word(row)[0]) for row in rows))
+    heading = f"{'run':<{run_id}}  {'when (UTC)':<19}  {'value':<{word}}  {'duration':>11}  scenario"
+    return "\n".join([ink.line((heading, Style.DIM)), *(_row(ink, row, run_id, word) for row in rows)])
+
+
+def _row(ink: Ink, row: Row, run_id: int, word: int) -> str:
+    text, style = _word(row)
+    return ink.line(
+        (cell(row.run_id, run_id) + "  ", Style.CYAN),
+        (when(row.start_ns) + "  ", Style.DIM),
+        (text.ljust(word), style),
+        (f"  {duration(row.took_ns) if row.took_ns else '':>11}  ", Style.DIM),
+        (row.label, Style.PLAIN),
+    )
+
+
+def _word(row: Row) -> tuple[str, Style]:
+    return WORDS[row.value] if row.value else ("unjudged", Style.DIM)
+
+
+def when(ns: int) -> str:
+    """``2026-07-14 10:15:03``, UTC."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(ns // 1_000_000_000))
+
+
+def render_show(report: Report, colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
+    """Tell a stored run in full, with when it was."""
+    return f"{render(report, colour, width, verbose=1)}\n  run {report.run_id}, {when(report.start_ns)} UTC"

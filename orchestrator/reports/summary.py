@@ -1,0 +1,68 @@
+"""Plan, record, evidence and verdicts to the one record that every report is made from.
+
+It does not know how a report looks. Surprising: a run that was cut short is never better than inconclusive, even where each verdict that
+could be given is a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.model.evidence import Evidence
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import HostRecord, RunRecord
+from orchestrator.model.verdict import Report, Value, Verdicts, worst
+from orchestrator.reports.telling.passages import ladder
+from orchestrator.reports.telling.sheet import step_line
+
+_AT_LEAST = {"skipped": Value.SKIPPED, "error": Value.ERROR, "interrupted": Value.INCONCLUSIVE, "failed": Value.INCONCLUSIVE}
+"""Status of a run: how good it can be at most."""
+
+_FINGERPRINT = ("kernel", "python", "ip", "iptables")
+"""What is told of a host, by the keys of ``HostRecord.environment``; the record has it all."""
+
+
+def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Verdicts, directory: str) -> Report:
+    """Make the report of a run whose files are in ``directory``."""
+    by_number = {step.number: step for step in record.steps}
+    return Report(
+        run_id=record.run_id,
+        label=record.label or plan.label,
+        title=plan.title,
+        value=_value(record, verdicts),
+        status=record.status,
+        reason=record.reason or plan.skip or "",
+        directory=directory,
+        start_ns=record.start_ns,
+        took_ns=max(record.end_ns - record.start_ns, 0),
+        fingerprint=fingerprint(plan.testbed.kind, record.hosts),
+        captures=tuple(capture.file for capture in record.captures if capture.file),
+        steps=tuple(step_line(step, by_number.get(step.number)) for step in plan.steps),
+        ladder=ladder(evidence, [host.name for host in plan.hosts]),
+        verdicts=verdicts.verdicts,
+    )
+
+
+def _value(record: RunRecord, verdicts: Verdicts) -> Value:
+    limit = _AT_LEAST.get(record.status)
+    given = tuple(verdict.value for verdict in verdicts.verdicts)
+    return worst((*given, limit) if limit else given)
+
+
+def fingerprint(kind: str, hosts: Sequence[HostRecord]) -> str:
+    """``netns, kernel 6.18.0, python 3.11.2``; hosts that differ are told one by one."""
+    told = {host.name: _environment(host) for host in hosts}
+    texts = set(told.values())
+    if len(texts) <= 1:
+        return ", ".join([kind, *filter(None, texts)])
+    return "; ".join([kind, *(f"{name}: {text}" for name, text in told.items())])
+
+
+def _environment(host: HostRecord) -> str:
+    return ", ".join(_version(key, host.environment[key]) for key in _FINGERPRINT if host.environment.get(key))
+
+
+def _version(key: str, text: str) -> str:
+    """Tools say their own name (``ip utility, iproute2-6.1.0, libbpf 1.1.0``), the others (``6.18.0``) need it before them."""
+    named = [part for part in text.split(", ") if part.startswith(("iproute2", key + " v"))]
+    return named[0] if named else f"{key} {text}"

@@ -1,0 +1,99 @@
+"""Planned steps to lines of a lab sheet: what each host typed, in the words a student would type.
+
+It does not know how a line is drawn, nor what came of it. Surprising: ``StepLine.hosts`` and ``StepLine.typed`` run in parallel, so a
+host that typed three lines stands there three times.
+"""
+
+from __future__ import annotations
+
+import json
+from shlex import quote
+
+from orchestrator.model.plan import PlannedAction, PlannedStep
+from orchestrator.model.record import StepRecord
+from orchestrator.model.verdict import StepLine
+from orchestrator.model.words.actions import (
+    Action,
+    Calls,
+    File,
+    Iptables,
+    Offload,
+    Remove,
+    Run,
+    Signal,
+    Snapshot,
+    Start,
+    Sysctl,
+    Type,
+    Wait,
+)
+
+
+def typed(action: Action) -> tuple[str, ...]:
+    """What a host types for ``action``, a line each."""
+    match action:
+        case Calls():
+            return tuple(call.text for call in action.calls)
+        case Sysctl():
+            return tuple(f"sysctl -w {key}={quote(value)}" for key, value in action.values.items())
+        case Offload():
+            return _ethtool(action)
+        case Iptables() | Start() | Run():
+            return (_program(action),)
+        case Type() | Signal():
+            return (_to_program(action),)
+        case _:
+            return (_in_words(action),)
+
+
+def _program(action: Iptables | Start | Run) -> str:
+    words = (action.tool, *action.words) if isinstance(action, Iptables) else action.argv
+    return " ".join(quote(word) for word in words) + (" &" if isinstance(action, Start) else "")
+
+
+def _ethtool(action: Offload) -> tuple[str, ...]:
+    switches = " ".join(f"{name} {'on' if on else 'off'}" for name, on in action.values.items())
+    return tuple(f"ethtool -K {interface} {switches}" for interface in action.interfaces or ("(each interface)",))
+
+
+def _to_program(action: Type | Signal) -> str:
+    if isinstance(action, Signal):
+        return f"kill -{action.signal} {action.to}"
+    keys = [json.dumps(action.text, ensure_ascii=False)] if action.text else []
+    return f"{' and '.join([*keys, 'end of input'] if action.eof else keys)} to {action.to}"
+
+
+def _in_words(action: Action) -> str:
+    """What no command of a lab sheet says, in a few words."""
+    match action:
+        case Remove():
+            return f"remove {action.name}"
+        case File():
+            return f"write {action.name} ({len(action.text.splitlines())} lines)"
+        case Snapshot():
+            return ", ".join(action.tools)
+        case Wait():
+            return f"wait {action.on}"
+        case _:
+            return str(action.__struct_config__.tag)
+
+
+def step_line(step: PlannedStep, record: StepRecord | None = None) -> StepLine:
+    """``step`` as a report tells it; without a record it is ``missing`` (the run ended before it), or ``skipped``."""
+    lines = [(action.host, text) for action in step.actions for text in action_lines(action)]
+    return StepLine(
+        number=step.number,
+        name=step.name,
+        status=record.status if record else "skipped" if step.skip else "missing",
+        took_ns=record.end_ns - record.start_ns if record else 0,
+        hosts=tuple(host for host, _ in lines),
+        typed=tuple(text for _, text in lines),
+    )
+
+
+def action_lines(action: PlannedAction) -> tuple[str, ...]:
+    """What a host types for a planned action; ``&`` where it does not wait for it."""
+    lines = typed(action.action)
+    if action.background and not isinstance(action.action, Start):
+        return (*lines[:-1], f"{lines[-1]} &")
+    return lines

@@ -1,0 +1,243 @@
+"""Whole runs judged: the order of verdicts, what counts as nothing, and that no crash is a pass."""
+
+import pytest
+
+from orchestrator.checks import judge, judging
+from orchestrator.model.evidence import Evidence
+from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
+from orchestrator.model.record import ActionRecord, HostRecord, RunRecord, Sample, StepRecord
+from orchestrator.model.tcp import State
+from orchestrator.model.topology import Testbed, Topology
+from orchestrator.model.verdict import EXIT_CODES, Value, Verdict
+from orchestrator.model.words.actions import Call, Calls
+from orchestrator.model.words.expectations import (
+    Outcome,
+    PacketsExpectation,
+    PathExpectation,
+    Place,
+    SocketExpectation,
+    SocketPattern,
+)
+from orchestrator.model.words.values import Where
+
+HERE = Where(path="x.yaml", line=3)
+LISTENING = "tcp LISTEN 0 5 10.0.0.1:4000 0.0.0.0:* ino:5 sk:1"
+
+
+def action(key: str = "1.1", outcome: Outcome | None = None) -> PlannedAction:
+    calls = Calls(calls=(Call(text="sock.connect(...)", method="connect"),))
+    return PlannedAction(id=key, host="romeo", action=calls, where=HERE, timeout_ns=1, outcome=outcome)
+
+
+def live(state: State = State.LISTEN, **fields) -> SocketExpectation:
+    pattern = SocketPattern(local=Place(port=4000))
+    return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=1, states=(state,), text="romeo listens", **fields)
+
+
+def packets(**fields) -> PacketsExpectation:
+    return PacketsExpectation(where=HERE, capture="romeo", **fields)
+
+
+def path(**fields) -> PathExpectation:
+    return PathExpectation(where=HERE, host="romeo", socket="sock", states=(State.CLOSED,), **fields)
+
+
+def step(number: int = 1, *actions: PlannedAction, expect=(), **fields) -> PlannedStep:
+    return PlannedStep(number=number, name=fields.pop("name", ""), where=HERE, actions=actions, expect=tuple(expect), **fields)
+
+
+def plan(*steps: PlannedStep, **fields) -> Plan:
+    testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=(), networks=()), hosts=())
+    return Plan(scenario="x", label="x[ipv4]", title="", family="ipv4", testbed=testbed, hosts=(), steps=steps, timeout_ns=1, **fields)
+
+
+def run(status: str = "completed", *, steps=("done",), **fields) -> RunRecord:
+    records = tuple(StepRecord(number=number, status=one, reason="why") for number, one in enumerate(steps, 1))
+    return RunRecord(run_id="r", label="x", status=status, start_ns=0, end_ns=1, steps=records, **fields)
+
+
+def done(key: str = "1.1", status: str = "done", **fields) -> ActionRecord:
+    return ActionRecord(id=key, host="romeo", step=1, status=status, start_ns=0, end_ns=1, **fields)
+
+
+def sample(text: str, number: int = 1, index: int = 0, *, holds: bool = True) -> Sample:
+    return Sample(step=number, host="romeo", source="ss", at_ns=0, text=text, expectation=index, holds=holds)
+
+
+def values(plan: Plan, record: RunRecord) -> list[tuple[Value, str]]:
+    return [(one.value, one.witness) for one in judge(plan, record, Evidence()).verdicts]
+
+
+@pytest.fixture
+def witnesses(monkeypatch):
+    """The wire and the path say what the test puts here, or raise it."""
+    said = {
+        "wire": Verdict(value=Value.PASSED, text="packets", where=HERE, witness="wire"),
+        "path": Verdict(value=Value.PASSED, text="path", where=HERE, witness="inferred", step=9),
+    }
+
+    def witness(name):
+        def testify(expectation, plan, record, evidence):
+            assert isinstance(evidence, Evidence)
+            if isinstance(said[name], Exception):
+                raise said[name]
+            return said[name]
+
+        return testify
+
+    monkeypatch.setattr(judging, "judge_wire", witness("wire"))
+    monkeypatch.setattr(judging, "judge_path", witness("path"))
+    return said
+
+
+def test_verdicts_come_in_the_order_of_the_steps(witnesses):
+    first = step(1, action("1.1", Outcome(returns=None, has_return=True)), expect=[live(), packets(step=1)])
+    wanted = plan(first, step(2, action("2.1", Outcome(raises="OSError")), expect=[live()]), expect=(path(), packets()))
+    samples = (sample(LISTENING), sample(LISTENING, 2))
+    record = run(steps=("done", "done"), actions=(done("1.1"), done("2.1")), samples=samples)
+    verdicts = judge(wanted, record, Evidence())
+    assert [(one.value, one.witness, one.step) for one in verdicts.verdicts] == [
+        (Value.PASSED, "application", 1),
+        (Value.PASSED, "kernel", 1),
+        (Value.PASSED, "wire", 1),
+        (Value.FAILED, "application", 2),
+        (Value.PASSED, "kernel", 2),
+        (Value.PASSED, "inferred", 9),
+        (Value.PASSED, "wire", None),
+    ]
+    assert EXIT_CODES[verdicts.value] == 1
+
+
+def test_a_run_of_which_nothing_was_expected_has_completed():
+    (verdict,) = judge(plan(step(1, action())), run(actions=(done(),)), Evidence()).verdicts
+    assert (verdict.value, verdict.witness, verdict.text) == (Value.PASSED, "harness", "the run completed")
+
+
+def test_a_plan_that_is_left_out():
+    (verdict,) = judge(plan(step(expect=[live()]), skip="no netem here"), run("skipped"), Evidence()).verdicts
+    assert (verdict.value, verdict.reason, verdict.text) == (Value.SKIPPED, "no netem here", "x[ipv4]")
+    (verdict,) = judge(plan(), run("skipped", reason="this kernel lacks it"), Evidence()).verdicts
+    assert (verdict.value, verdict.reason) == (Value.SKIPPED, "this kernel lacks it")
+
+
+def test_a_step_that_is_left_out_is_one_verdict():
+    wanted = plan(
+        step(1, action(outcome=Outcome(raises="OSError")), expect=[live()], skip="kernel < 6.5", name="newer"), step(2, action("2.1"))
+    )
+    (verdict,) = judge(wanted, run(steps=("skipped", "done"), actions=(done("2.1"),)), Evidence()).verdicts
+    assert (verdict.value, verdict.text, verdict.reason, verdict.step) == (Value.SKIPPED, "step 1: newer", "kernel < 6.5", 1)
+    (verdict,) = judge(plan(step(expect=[live()])), run(steps=("skipped",)), Evidence()).verdicts
+    assert (verdict.value, verdict.text, verdict.reason) == (Value.SKIPPED, "step 1", "why")
+
+
+def test_an_expectation_that_is_left_out():
+    wanted = plan(step(expect=[live(skip="only ipv6")]), expect=(packets(skip="no"),))
+    assert values(wanted, run()) == [(Value.SKIPPED, "harness")] * 2
+
+
+def test_a_live_expectation_is_judged_from_its_own_step(witnesses):
+    wanted = plan(step(1, expect=[live()]), step(2, expect=[live(State.ESTABLISHED)]))
+    record = run(steps=("done", "done"), samples=(sample(LISTENING), sample(LISTENING, 2, holds=False)))
+    assert values(wanted, record) == [(Value.PASSED, "kernel"), (Value.FAILED, "kernel")]
+
+
+def test_a_live_expectation_at_the_end_speaks_of_the_last_step_that_ran():
+    wanted = plan(step(1), step(2), step(3), expect=(live(),))
+    ran = run(steps=("done", "done", "skipped"), samples=(sample("", 1), sample(LISTENING, 2, 4)))
+    assert values(wanted, ran) == [(Value.SKIPPED, "harness"), (Value.PASSED, "kernel")]
+    assert values(plan(expect=(live(),)), run(steps=())) == [(Value.INCONCLUSIVE, "kernel")]
+
+
+def test_what_comes_after_the_end_is_inconclusive(witnesses):
+    wanted = plan(
+        step(1, expect=[live(State.ESTABLISHED)]),
+        step(2, action("2.1", Outcome(raises="OSError")), expect=[live(), packets(), path()]),
+        expect=(packets(step=2), packets(step=1), path()),
+    )
+    record = run("failed", steps=("failed", "missing"), samples=(sample(LISTENING, holds=False),))
+    verdicts = judge(wanted, record, Evidence()).verdicts
+    assert [(one.value, one.witness) for one in verdicts] == [
+        (Value.FAILED, "kernel"),
+        (Value.INCONCLUSIVE, "application"),
+        (Value.INCONCLUSIVE, "kernel"),
+        (Value.INCONCLUSIVE, "wire"),
+        (Value.INCONCLUSIVE, "inferred"),
+        (Value.INCONCLUSIVE, "wire"),
+        (Value.PASSED, "wire"),
+        (Value.PASSED, "inferred"),
+    ]
+    assert (verdicts[3].reason, verdicts[3].step, verdicts[3].text) == ("the run ended before step 2", 2, "packets")
+
+
+@pytest.mark.parametrize("name", ["wire", "path"])
+def test_a_check_that_crashes_is_an_error(witnesses, name):
+    witnesses[name] = KeyError("gone")
+    verdicts = judge(plan(step(expect=[packets(text="one"), path(text="two")])), run(), Evidence())
+    crashed = verdicts.verdicts[0 if name == "wire" else 1]
+    assert (crashed.value, crashed.where, crashed.step) == (Value.ERROR, HERE, 1)
+    assert crashed.reason == "the check itself failed: KeyError: 'gone'"
+    assert crashed.text == ("one" if name == "wire" else "two")
+    assert EXIT_CODES[verdicts.value] == 3
+
+
+def test_a_judgement_of_an_action_that_crashes_is_an_error():
+    wanted = plan(step(1, action(outcome=Outcome(stdout="("))))
+    (verdict,) = judge(wanted, run(actions=(done(),)), Evidence()).verdicts
+    assert (verdict.value, verdict.text) == (Value.ERROR, "romeo: sock.connect(...)")
+
+
+@pytest.mark.parametrize(("status", "value"), [("error", Value.ERROR), ("interrupted", Value.INCONCLUSIVE)])
+def test_a_run_that_was_cut_short_says_so_first(status, value):
+    wanted = plan(step(expect=[live()]))
+    verdicts = judge(wanted, run(status, reason="a reason", samples=(sample(LISTENING),)), Evidence()).verdicts
+    assert [(one.value, one.witness) for one in verdicts] == [(value, "harness"), (Value.PASSED, "kernel")]
+    assert verdicts[0].reason == "a reason"
+    assert judge(plan(), run(status), Evidence()).verdicts[0].reason != ""
+
+
+# -- nothing goes wrong in silence
+
+
+def test_a_step_that_failed_because_a_host_was_lost():
+    lost = (HostRecord(name="romeo", lost="its channel ended"), HostRecord(name="juliet"))
+    verdicts = judge(plan(step(expect=[live()])), run("failed", steps=("failed",), hosts=lost, samples=(sample(LISTENING),)), Evidence())
+    assert [(one.value, one.witness) for one in verdicts.verdicts] == [(Value.PASSED, "kernel"), (Value.ERROR, "harness")]
+    assert verdicts.verdicts[1].reason == "romeo was lost: its channel ended"
+    assert (verdicts.verdicts[1].text, verdicts.verdicts[1].step) == ("step 1 ended", 1)
+
+
+def test_a_host_that_was_lost_between_steps():
+    record = run(hosts=(HostRecord(name="romeo", lost="its channel ended"),))
+    (verdict,) = judge(plan(step()), record, Evidence()).verdicts
+    assert (verdict.value, verdict.reason) == (Value.ERROR, "romeo was lost: its channel ended")
+
+
+def test_a_step_that_failed_without_a_verdict_of_its_own():
+    (verdict,) = judge(plan(step(1, action())), run("failed", steps=("failed",), actions=(done(),)), Evidence()).verdicts
+    assert (verdict.value, verdict.text, verdict.reason, verdict.step) == (Value.FAILED, "step 1 ended", "why", 1)
+
+
+def test_a_failed_step_whose_own_verdict_fails_is_told_once():
+    record = run("failed", steps=("failed",), actions=(done(status="raised", exceptions=("OSError",)),))
+    assert values(plan(step(1, action())), record) == [(Value.FAILED, "application")]
+
+
+def test_a_run_that_took_too_long():
+    wanted = plan(step(expect=[live()]), step(2))
+    record = run("failed", steps=("done", "missing"), reason="the run took longer than 60 s", samples=(sample(LISTENING),))
+    verdicts = judge(wanted, record, Evidence()).verdicts
+    assert [one.value for one in verdicts] == [Value.PASSED, Value.FAILED]
+    assert verdicts[1].reason == "the run took longer than 60 s"
+
+
+def test_judged_again_with_a_changed_expectation():
+    record = run("failed", steps=("failed",), reason="step 1: it saw LISTEN", samples=(sample(LISTENING, holds=False),))
+    assert values(plan(step(expect=[live(State.ESTABLISHED)])), record) == [(Value.FAILED, "kernel")]
+    assert values(plan(step(expect=[live(State.LISTEN)])), record) == [(Value.PASSED, "kernel")]
+
+
+def test_judged_again_what_never_happened_stays_unknown():
+    record = run("failed", steps=("failed", "missing"), reason="step 1: it saw LISTEN", samples=(sample(LISTENING, holds=False),))
+    verdicts = judge(plan(step(expect=[live()]), step(2, action("2.1"))), record, Evidence()).verdicts
+    assert [one.value for one in verdicts] == [Value.PASSED, Value.INCONCLUSIVE]
+    assert verdicts[1].reason == "the run ended before step 2: step 1: it saw LISTEN"

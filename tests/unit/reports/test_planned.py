@@ -1,0 +1,48 @@
+"""What would be done can be read before it is done."""
+
+import re
+
+from orchestrator.model.plan import PlannedAction, PlannedStep
+from orchestrator.model.words.actions import Call, Calls
+from orchestrator.model.words.expectations import Outcome
+from orchestrator.model.words.values import Where
+from orchestrator.reports.planned import render_plan
+
+SETUP = {
+    "romeo": ("ip link set eth1 up", "ip addr add 10.10.0.100/24 dev eth1"),
+    "juliet": ("ip link set eth1 up",),
+}
+
+
+def test_a_plan_reads_like_this(plans, golden):
+    golden("plan-syn-ack-lost.txt", render_plan(plans["lost"](), SETUP))
+    golden("plan-connection-refused.txt", render_plan(plans["refused"]()))
+
+
+def test_no_privileged_command_is_cut_or_left_out(plans):
+    long = "iptables -A INPUT " + "-m comment --comment lab " * 20
+    text = render_plan(plans["lost"](), {"romeo": (long.strip(),)})
+    assert long.strip() in text
+    for command in (
+        "sysctl -w net.ipv4.tcp_syn_linear_timeouts=0",
+        "ethtool -K eth1 tso off gro off",
+        "--tcp-flags SYN,ACK SYN,ACK -j DROP",
+    ):
+        assert command in text
+
+
+def test_colours_change_nothing_but_colours(plans):
+    plan = plans["lost"]()
+    assert re.sub("\x1b\\[[0-9;]*m", "", render_plan(plan, SETUP, colour=True)) == render_plan(plan, SETUP)
+
+
+def test_skips_and_bytes_are_told_in_plain_words(make_plan):
+    at = Where(path="x.yaml", line=1)
+    call = Calls(calls=(Call(text="sock.recv(3)", method="recv"),))
+    outcome = Outcome(returns={"bytes": "Ynll"}, has_return=True)
+    action = PlannedAction(id="1.1", host="romeo", action=call, where=at, timeout_ns=1, outcome=outcome)
+    plan = make_plan("x", "t", (PlannedStep(number=1, name="", where=at, actions=(action,), skip="no netem"),), skip="no rights")
+    text = render_plan(plan)
+    assert "must return b'bye'" in text
+    assert "would be skipped: no netem" in text
+    assert "would be skipped: no rights" in text

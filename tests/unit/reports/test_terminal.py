@@ -1,0 +1,126 @@
+"""What a person reads, held against texts that a person has read."""
+
+import re
+
+import pytest
+
+from orchestrator.model.verdict import LadderLine, Report, StepLine, Value, Verdict
+from orchestrator.model.words.values import Where
+from orchestrator.reports.terminal import fit, render, render_suite
+
+CASES = ("pass", "fail", "inconclusive", "error", "skip", "ipv6", "states", "long", "udp")
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_report_reads_like_this(reports, golden, case):
+    golden(f"{case}.txt", render(reports[case](), colour=False))
+
+
+@pytest.mark.parametrize("case", ["fail", "states"])
+def test_a_verbose_report_reads_like_this(reports, golden, case):
+    golden(f"{case}-verbose.txt", render(reports[case](), colour=False, verbose=1))
+
+
+def test_a_narrow_report_reads_like_this(reports, golden):
+    golden("fail-narrow.txt", render(reports["fail"](), colour=False, width=48))
+
+
+def test_a_suite_reads_like_this(reports, golden):
+    golden("suite.txt", render_suite([reports[case]() for case in CASES], colour=False))
+
+
+def test_a_stream_without_arrows_gets_this(reports, golden):
+    class Ascii:
+        encoding = "ascii"
+
+    text = fit(render(reports["fail"](), colour=False), Ascii())
+    assert text.isascii()
+    golden("fail-ascii.txt", text)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("width", [40, 60, 80, 300])
+def test_colours_and_widths_keep_their_promises(reports, case, width):
+    report = reports[case]()
+    for verbose in (0, 1):
+        text = render(report, colour=False, width=width, verbose=verbose)
+        assert COLOUR.sub("", render(report, colour=True, width=width, verbose=verbose)) == text
+        assert all(line == line.rstrip() for line in text.splitlines())
+        body = [line for line in text.splitlines() if "runs/" not in line and "orchestrate" not in line]
+        assert max(map(len, body)) <= min(max(width, 48), 100)
+
+
+def blank(**fields):
+    return Report(
+        **{
+            "run_id": "1",
+            "label": "x",
+            "title": "t",
+            "value": Value.PASSED,
+            "status": "completed",
+            "start_ns": 0,
+            "took_ns": 1_000_000,
+            **fields,
+        }
+    )
+
+
+def test_a_report_of_nothing_is_a_headline():
+    assert render(blank(), colour=False).split() == ["PASS", "x", "t", "1.0", "ms"]
+
+
+def test_an_empty_suite_says_so():
+    assert render_suite([], colour=False) == "nothing ran"
+
+
+def test_a_step_whose_verdict_failed_is_crossed_though_it_ended(reports):
+    step = StepLine(number=3, name="", status="done", took_ns=1, hosts=("romeo",), typed=("a",))
+    bad = Verdict(value=Value.FAILED, text="e", step=3)
+    assert "  ✗  3  romeo" in render(blank(steps=(step,), verdicts=(bad,), value=Value.FAILED), colour=False)
+    doubt = Verdict(value=Value.INCONCLUSIVE, text="e", step=3)
+    assert "  ✓  3  romeo" in render(blank(steps=(step,), verdicts=(doubt,), value=Value.INCONCLUSIVE), colour=False)
+
+
+def test_many_findings_are_bounded_until_somebody_asks():
+    bad = tuple(Verdict(value=Value.FAILED, text=f"e{n}", where=Where(path="x.yaml", line=n)) for n in range(1, 9))
+    report = blank(verdicts=bad, value=Value.FAILED)
+    brief = render(report, colour=False)
+    assert "… 3 more findings" in brief
+    assert "x.yaml:6" not in brief
+    assert "x.yaml:8" in render(report, colour=False, verbose=1)
+
+
+def test_a_long_excerpt_is_bounded_until_somebody_asks():
+    bad = Verdict(value=Value.FAILED, text="e", excerpt=tuple(f"line {n}" for n in range(30)))
+    report = blank(verdicts=(bad,), value=Value.FAILED)
+    assert "│ … 18 more lines" in render(report, colour=False)
+    assert "line 29" in render(report, colour=False, verbose=1)
+
+
+def test_lines_left_out_twice_are_counted_once(reports):
+    report = reports["long"]()
+    kept = render(report, colour=False, verbose=1)
+    brief = render(report, colour=False)
+    assert "… 210 more" in kept
+    assert "… 237 more" in brief
+
+
+def test_of_several_pairs_of_hosts_each_line_names_its_own():
+    one = LadderLine(at_ns=0, left="romeo", right="juliet", rightward=True, text="S 0:0(0)", left_state="SYN_SENT")
+    two = LadderLine(at_ns=0, left="romeo", right="hamlet", rightward=False, text="S. 0:0(0) ack 1", right_state="LISTEN")
+    rows = render(blank(ladder=(one, two)), colour=False).splitlines()
+    assert [row.split()[2] for row in rows if "S" in row and "──" in row] == ["romeo", "romeo"]
+    assert rows[2].endswith("▶ juliet")
+    assert rows[3].endswith("── hamlet LISTEN")
+
+
+def test_a_payload_cannot_paint_the_screen():
+    line = LadderLine(at_ns=0, left="a", right="b", rightward=True, text="udp \x1b[31m")
+    bad = Verdict(value=Value.FAILED, text="e\x1b[2J", saw="\x07", excerpt=("\x1b]0;title\x07",))
+    assert "\x1b" not in render(blank(ladder=(line,), verdicts=(bad,), value=Value.FAILED), colour=False)
+
+
+def test_the_reason_of_a_run_is_told_once(reports):
+    assert render(reports["error"](), colour=False).count("its channel ended") == 1
+    assert render(reports["skip"](), colour=False).count("older than 6.5") == 1
