@@ -1,5 +1,25 @@
-"""``python -m orchestrator`` is ``orchestrate``."""
+"""The program ``orchestrate``, also as ``python -m orchestrator``.
 
-from orchestrator.cli import main
+For ``run`` the process that makes hosts is forked before anything else is imported: it is then small, and gets ready while this one
+imports the rest.
+"""
 
-main()
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Begin."""
+    server = None
+    if sys.argv[1:2] == ["run"]:
+        from orchestrator.testbeds.forkserver import ForkServer
+
+        server = ForkServer()
+    from orchestrator.cli import main as commands
+
+    commands(server)
+
+
+if __name__ == "__main__":
+    main()

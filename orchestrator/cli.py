@@ -1,8 +1,6 @@
 """Commands, options and exit codes; no logic.
 
-What a command does not need it does not import: every command imports its stages when it is called. ``run`` forks the process that makes
-hosts
-first of all, so that it gets ready while this one imports the rest.
+What a command does not need it does not import: every command imports its stages when it is called.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from orchestrator.model.verdict import Report
+    from orchestrator.testbeds.forkserver import ForkServer
 
 _USAGE = 64
 
@@ -68,11 +67,11 @@ def cli() -> None:
 @click.option("--keep", is_flag=True, help="Keep the hosts up after the last step, until Ctrl-C.")
 @click.option("-v", "--verbose", count=True, help="List passed verdicts too; twice: their evidence.")
 @_runs_option
-def run(files: tuple[str, ...], **options: Any) -> None:
+@click.pass_obj
+def run(server: ForkServer | None, files: tuple[str, ...], **options: Any) -> None:
     """Run scenarios on namespaces of this machine; no root needed."""
-    from orchestrator.testbeds.forkserver import ForkServer
-
-    server = ForkServer()
+    if server is None:
+        raise OrchestratorError("the process that makes hosts was not started; call orchestrate as `orchestrate run ...`")
     try:
         code = _run(server, files, options)
     finally:
@@ -80,12 +79,16 @@ def run(files: tuple[str, ...], **options: Any) -> None:
     _leave(code)
 
 
-def _run(server: Any, files: tuple[str, ...], options: dict[str, Any]) -> int:
+def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) -> int:
+    import gc
+
+    gc.disable()  # imports make no garbage, and looking for it costs a tenth of them
     import asyncio
 
     from orchestrator import pipeline
     from orchestrator.loading.shelves import find_scenario
 
+    gc.enable()
     jobs = pipeline.load_jobs([find_scenario(name) for name in files])
     settings = pipeline.Settings(
         runs=options["runs"],
@@ -246,9 +249,9 @@ def shell(host: str, command: tuple[str, ...], runs: str) -> None:
     enter(host, live.hosts[host], command, user_namespace=live.user_namespace)
 
 
-def main() -> None:
-    """The program ``orchestrate``."""
-    _guarded(lambda: cli.main(standalone_mode=False))
+def main(server: ForkServer | None = None) -> None:
+    """Obey the command line; ``server`` makes the hosts of ``run``."""
+    _guarded(lambda: cli.main(standalone_mode=False, obj=server))
 
 
 def _guarded(work: Callable[[], Any]) -> None:

@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
@@ -224,6 +225,7 @@ class _Run:
         testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
             self._bringing_up = asyncio.create_task(testbed.up())
+            await _load_later_stages()
             await self._bringing_up
             return await self._steps(plan, directory, captures, testbed)
         except asyncio.CancelledError:
@@ -264,6 +266,13 @@ class _Run:
         finally:
             self.holding = False
             directory.remove(store.LIVE)
+
+
+async def _load_later_stages() -> None:
+    """Import what will be needed, while the hosts come up; between two of them the event loop serves the hosts."""
+    for name in ("analysis", "checks", "reports.summary", "reports.terminal"):
+        await asyncio.sleep(0)
+        import_module(f"orchestrator.{name}")
 
 
 async def _with_filters(plan: Plan, scenario: Scenario) -> Plan:

@@ -41,9 +41,9 @@ class _Sighting:
         self.isns: dict[str, int] = {}
 
     def fits(self, track: Track) -> bool:
-        """Whether ``track`` may be the same connection: an ISN that both know is the same, or there is none."""
+        """Whether ``track`` may be the same connection: an ISN that both know is the same, or its capture began too late to know any."""
         shared = [self.isns[end] == isn for end, isn in _isns(track) if end in self.isns]
-        return not shared or any(shared)
+        return any(shared) if shared else not track.begins_with_syn
 
     def add(self, track: Track) -> None:
         """Take in what ``track`` knows."""

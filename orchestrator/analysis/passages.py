@@ -1,86 +1,114 @@
 """Each segment's way: as its sender's capture saw it leave and as its receiver's capture saw it come.
 
 Knows segments and who captured them, no connections and no rules. The surprising fact: of two identical retransmissions one may be
-lost, and then the later one is taken to have arrived, unless it had not been sent yet: matching goes backward in time, the last
-arrival to the latest departure.
+lost, and then the later one is taken to have arrived, unless it had not been sent yet: matching goes backward in time, the last arrival
+to the latest departure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from orchestrator.model.evidence import Passage, Segment
 
-_PROTOCOLS = frozenset({"tcp", "udp", "icmp"})
+_TALK = frozenset({"tcp", "udp", "icmp"})
 _NEIGHBOURS = frozenset({*range(130, 138), 143})
 """ICMPv6 types of MLD and neighbour discovery (RFC 2710, 3810, 4861): talk of the wire about itself."""
 
 
 def passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
     """The way of every segment between two hosts of the topology, in order of time. What a router saw pass is not counted again."""
-    sent: dict[Any, list[int]] = {}
-    received: dict[Any, list[int]] = {}
+    departures: list[int] = []
+    arrivals: list[int] = []
     for index, segment in enumerate(segments):
+        if not segment.source_host or not segment.destination_host or segment.protocol not in _TALK:
+            continue
+        if segment.version == 6 and segment.icmp_type in _NEIGHBOURS:
+            continue
         if segment.outgoing:
-            if segment.source_host == segment.capture and segment.destination_host:
-                _note(sent, segment, index)
-        elif segment.destination_host == segment.capture and segment.source_host:
-            _note(received, segment, index)
-    found: list[tuple[int, int, Passage]] = []
-    for key, arrivals in received.items():
-        found += _matched(segments, sent.pop(key, ()), arrivals)
-    for departures in sent.values():
-        found += [(segments[index].at_ns, index, Passage(sent=index)) for index in departures]
-    found.sort(key=_order)
-    return tuple(passage for _at_ns, _index, passage in found)
+            if segment.source_host == segment.capture:
+                departures.append(index)
+        elif segment.destination_host == segment.capture:
+            arrivals.append(index)
+    found = _match(segments, departures, arrivals, _by_text)
+    # The text is relative where a SYN was seen: what one capture has raw and the other relative is matched by what its header says.
+    lost = [passage.sent for passage in found if passage.sent is not None and passage.received is None]
+    odd = [passage.received for passage in found if passage.received is not None and passage.sent is None]
+    if lost and odd:
+        found = [passage for passage in found if passage.sent is not None and passage.received is not None]
+        found += _match(segments, lost, odd, _by_header)
+    found.sort(key=lambda passage: segments[_seen(passage)].at_ns)
+    return tuple(found)
 
 
-def _order(entry: tuple[int, int, Passage]) -> tuple[int, int]:
-    return entry[0], entry[1]
+def _seen(passage: Passage) -> int:
+    """Where it was seen first."""
+    return (passage.received or 0) if passage.sent is None else passage.sent
 
 
-def _note(table: dict[Any, list[int]], segment: Segment, index: int) -> None:
-    if segment.protocol == "tcp":
-        key: Any = (
-            segment.source_port, segment.seq, segment.ack, segment.length, segment.flags, segment.destination_port,
-            segment.source, segment.destination, segment.options, segment.window,
-        )  # fmt: skip
-    elif segment.protocol not in _PROTOCOLS or (segment.version == 6 and segment.icmp_type in _NEIGHBOURS):
-        return
-    else:
-        ends = segment.source, segment.destination, segment.source_port, segment.destination_port
-        key = (*ends, segment.protocol, segment.icmp_type, segment.icmp_code, segment.fragment, segment.payload)
-    table.setdefault(key, []).append(index)
+def _by_text(segment: Segment) -> Hashable:
+    return segment.text if segment.protocol == "tcp" else (segment.text, segment.payload)
 
 
-def _matched(segments: Sequence[Segment], departures: Sequence[int], arrivals: Sequence[int]) -> list[tuple[int, int, Passage]]:
+def _by_header(segment: Segment) -> Hashable:
+    ends = segment.source, segment.destination, segment.source_port, segment.destination_port
+    numbers = segment.seq, segment.ack, segment.length, segment.flags, segment.window
+    stamps = tuple(option for option in segment.options if option.name != "sack")  # whose numbers may be relative too
+    return ends, numbers, stamps, (segment.text, segment.payload) if segment.protocol != "tcp" else ""
+
+
+class _Sightings:
+    """Segments by what makes them the same; most are alone, so a list is made only for those that are not."""
+
+    def __init__(self, segments: Sequence[Segment], indexes: Iterable[int], key: Callable[[Segment], Hashable]) -> None:
+        self.first: dict[Hashable, int] = {}
+        self.more: dict[Hashable, list[int]] = {}
+        settle = self.first.setdefault
+        for index in indexes:
+            same = key(segments[index])
+            if settle(same, index) != index:
+                self.more.setdefault(same, []).append(index)
+
+    def all(self, same: Hashable) -> list[int]:
+        """Every one of them, in order; none where there is none."""
+        return [self.first[same], *self.more.get(same, ())] if same in self.first else []
+
+
+def _match(
+    segments: Sequence[Segment],
+    departures: Iterable[int],
+    arrivals: Iterable[int],
+    key: Callable[[Segment], Hashable],
+) -> list[Passage]:
+    sent, received = _Sightings(segments, departures, key), _Sightings(segments, arrivals, key)
+    found: list[Passage] = []
+    for same, arrival in received.first.items():
+        departure = sent.first.get(same)
+        if departure is not None and same not in sent.more and same not in received.more:
+            found.append(Passage(sent=departure, received=arrival))
+        else:
+            found += _matched(segments, sent.all(same), received.all(same))
+    for same in sent.first:
+        if same not in received.first:
+            found += [Passage(sent=index) for index in sent.all(same)]
+    return found
+
+
+def _matched(segments: Sequence[Segment], departures: Sequence[int], arrivals: Sequence[int]) -> Iterator[Passage]:
     """Match identical segments, the last arrival first; what two clocks that differ leave over is matched in order."""
-    if len(departures) == len(arrivals) == 1:
-        return [(segments[departures[0]].at_ns, departures[0], Passage(sent=departures[0], received=arrivals[0]))]
-    left = list(departures)
-    unmatched: list[int] = []
-    pairs: list[tuple[int, int]] = []
+    left, lost, odd = list(departures), [], []
     for arrival in reversed(arrivals):
         later: list[int] = []
         while left and segments[left[-1]].at_ns > segments[arrival].at_ns:
             later.append(left.pop())
         if left:
-            pairs.append((left.pop(), arrival))
-            pairs += [(departure, -1) for departure in later]
+            yield Passage(sent=left.pop(), received=arrival)
+            lost += later
         else:
-            unmatched.append(arrival)
+            odd.append(arrival)
             left = later[::-1]
-    return _entries(segments, pairs, left, unmatched[::-1])
-
-
-def _entries(
-    segments: Sequence[Segment], pairs: list[tuple[int, int]], departures: Sequence[int], arrivals: Sequence[int]
-) -> list[tuple[int, int, Passage]]:
-    alone = sorted([*departures, *(sent for sent, received in pairs if received < 0)])
-    matched = [(sent, received) for sent, received in pairs if received >= 0]
-    matched += zip(alone, arrivals, strict=False)
-    entries = [(segments[sent].at_ns, sent, Passage(sent=sent, received=received)) for sent, received in matched]
-    entries += [(segments[sent].at_ns, sent, Passage(sent=sent)) for sent in alone[len(arrivals) :]]
-    entries += [(segments[received].at_ns, received, Passage(received=received)) for received in arrivals[len(alone) :]]
-    return entries
+    lost, odd = sorted((*lost, *left)), odd[::-1]
+    paired = min(len(lost), len(odd))
+    yield from (Passage(sent=departure, received=arrival) for departure, arrival in zip(lost[:paired], odd[:paired], strict=True))
+    yield from (Passage(sent=departure) for departure in lost[paired:])
+    yield from (Passage(received=arrival) for arrival in odd[paired:])

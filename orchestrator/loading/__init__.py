@@ -1,9 +1,9 @@
 """Text -> model: scenarios and topologies, every problem found at once and shown with path, line and column.
 
-The front of this folder. Below it, ``source`` makes marked nodes of bytes, ``keys`` holds the one table of keys that both the reader and
-the JSON Schema come from, ``notation`` knows the small languages inside texts, ``script`` makes records of steps and expectations. The
-surprising fact: no function here returns half a result; either everything is right or :class:`~orchestrator.errors.InputProblems` tells
-all that is not.
+The front of this folder. Below it, ``source`` makes marked nodes of bytes, ``keys`` holds the one table of keys, made of ``kinds``, that
+both reader and the JSON Schema come from, ``notation`` knows the small languages inside texts, ``script`` makes records of steps and
+expectations. The surprising fact: no function here returns half a result; either everything is right or
+:class:`~orchestrator.errors.InputProblems` tells all that is not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestrator.loading.scenarios import read_scenarios
 from orchestrator.loading.source.documents import LARGEST_BYTES, Mapping, Node, Scalar, read_document
-from orchestrator.loading.source.problems import Complaints, Refused, suggestion
+from orchestrator.loading.source.problems import Complaints, Enough, Refused, suggestion
 from orchestrator.loading.topologies import read_topology
 from orchestrator.model.scenario import Scenario
 from orchestrator.model.topology import Topology
@@ -42,7 +42,7 @@ def load_scenario(path: Path, folders: Sequence[Path]) -> Loaded:
     complaints = Complaints()
     scenarios: tuple[Scenario, ...] = ()
     topology = None
-    with suppress(Refused):
+    with suppress(Refused, Enough):
         document = read_document(_content(path, complaints), str(path), complaints)
         topology = _topology_of(document, path, folders, complaints)
         scenarios = read_scenarios(document, str(path), topology, complaints)
@@ -70,7 +70,7 @@ def read_scenario(text: str, path: str, topology: Topology) -> tuple[Scenario, .
     """
     complaints = Complaints()
     scenarios: tuple[Scenario, ...] = ()
-    with suppress(Refused):
+    with suppress(Refused, Enough):
         document = read_document(text.encode("utf-8", "surrogateescape"), path, complaints)
         scenarios = read_scenarios(document, path, topology, complaints)
     complaints.settle()
@@ -102,7 +102,7 @@ def _content(path: Path, complaints: Complaints) -> bytes:
 
 
 def _topology_in(path: Path, complaints: Complaints) -> Topology | None:
-    with suppress(Refused):
+    with suppress(Refused, Enough):
         return read_topology(read_document(_content(path, complaints), str(path), complaints), str(path), complaints)
     return None
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 from contextlib import suppress
 from itertools import product
 from math import prod
+from typing import Any
 
 from orchestrator.loading.keys.scenario import EVERY_HOST, MATRIX, SCENARIO, VARS
-from orchestrator.loading.keys.shapes import Entry
 from orchestrator.loading.keys.steps import MOST_STEPS
-from orchestrator.loading.keys.tables import Fields
+from orchestrator.loading.kinds.shapes import Entry
+from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.script.expectations import Asking, expectations
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.script.steps import Script, TooManySteps
 from orchestrator.loading.source.documents import Mapping, Node
 from orchestrator.loading.source.problems import Complaints, Refused
 from orchestrator.loading.source.reader import Reader
-from orchestrator.model.scenario import CaptureWish, Needs, Scenario, SysctlWish
+from orchestrator.model.scenario import CaptureWish, Guarded, Needs, Scenario, SysctlWish
 from orchestrator.model.topology import Topology
 
 MOST_VARIANTS = 64
+_DEADLINE_NS = 60_000_000_000
 _FAMILIES = {"ipv4": "AF_INET", "ipv6": "AF_INET6"}
 
 
@@ -96,14 +98,8 @@ class _Variant:
         fields = SCENARIO.read(document, reader)
         _check_name(fields, reader)
         capture = self._capture(fields)
-        scene = Scene(self._topology, self._family, self._hosts, tuple(wish.host for wish in capture))
-        script = Script(scene, done)
-        if "steps" in fields:
-            with suppress(Refused):
-                script.read(fields.get("steps"), reader)
-        else:
-            script.names.doubtful = True
-        expect = expectations(fields.get("expect", ()), Asking(reader, script.names, scene))
+        script = Script(Scene(self._topology, self._family, self._hosts, tuple(wish.host for wish in capture)), done)
+        expect = _script(fields, script, reader)
         if any(fields.get(key) is None for key in SCENARIO.rules.required):
             raise Refused
         scenario = Scenario(
@@ -111,20 +107,13 @@ class _Variant:
             title=fields.get("title"),
             path=reader.path,
             topology=fields.get("topology"),
-            about=fields.get("about", ""),
-            tags=tuple(marked.value for marked in fields.get("tags", ())),
             variant=self._variant,
             family=self._family,
             capture=capture,
             sysctl=self._sysctl(fields),
-            offload={entry.key: entry.value for entry in fields.get("offload", ())},
-            needs=_needs(fields.get("needs")),
             steps=tuple(script.steps),
             expect=expect,
-            timeout_ns=fields.get("timeout", 60_000_000_000),
-            waits_ns=fields.get("waits", 0),
-            alone=fields.get("alone", False),
-            on_failure=fields.get("on_failure", "stop"),
+            **_settings(fields),
         )
         return scenario, script.done
 
@@ -157,6 +146,30 @@ class _Variant:
         return tuple(wishes.values())
 
 
+def _script(fields: Fields, script: Script, reader: Reader) -> tuple[Guarded, ...]:
+    """Read the steps into ``script``, then the expectations of the end, which may name what the steps made."""
+    if "steps" not in fields:
+        script.names.doubt.present = True
+    else:
+        with suppress(Refused):
+            script.read(fields.get("steps"), reader)
+    return expectations(fields.get("expect", ()), Asking(reader, script.names, script.scene))
+
+
+def _settings(fields: Fields) -> dict[str, Any]:
+    """The fields of the record that need nothing but their own value."""
+    return {
+        "about": fields.get("about", ""),
+        "tags": tuple(marked.value for marked in fields.get("tags", ())),
+        "offload": {entry.key: entry.value for entry in fields.get("offload", ())},
+        "needs": _needs(fields.get("needs")),
+        "timeout_ns": fields.get("timeout", _DEADLINE_NS),
+        "waits_ns": fields.get("waits", 0),
+        "alone": fields.get("alone", False),
+        "on_failure": fields.get("on_failure", "stop"),
+    }
+
+
 def _with_variables(document: Node, reader: Reader) -> Reader:
     """The reader with ``vars`` known; a variable may use those before it."""
     node = document.value("vars") if isinstance(document, Mapping) else None
@@ -164,14 +177,16 @@ def _with_variables(document: Node, reader: Reader) -> Reader:
         if node is not None:
             reader.complain(node, "a mapping of names to values is wanted here")
         return reader
+    names = dict(reader.names or {})
+    reader = Reader(reader.path, reader.complaints, names=names, hosts=reader.hosts)
     for key, value in node.pairs:
-        if key.text in (reader.names or {}) and key.text != "AF":
+        if key.text in names and key.text != "AF":
             reader.complain(key, f"the name '{key.text}' is taken by 'matrix'")
         if key.text in (reader.hosts or ()):
             reader.complain(key, f"the name '{key.text}' is taken: it stands for the host's address")
         pair = node._replace(pairs=((key, value),))
         with suppress(Refused):
-            reader = reader.knowing({entry.key: entry.value for entry in VARS.read(pair, reader)})
+            names.update((entry.key, entry.value) for entry in VARS.read(pair, reader))
     return reader
 
 

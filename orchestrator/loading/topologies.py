@@ -11,10 +11,10 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 
-from orchestrator.loading.keys.kinds import Marked
-from orchestrator.loading.keys.shapes import Entry
-from orchestrator.loading.keys.tables import Fields
 from orchestrator.loading.keys.topology import TOPOLOGY
+from orchestrator.loading.kinds.scalars import Marked
+from orchestrator.loading.kinds.shapes import Entry
+from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.source.documents import Node
 from orchestrator.loading.source.problems import Complaints, Refused, suggestion
 from orchestrator.loading.source.reader import Reader

@@ -6,8 +6,11 @@ from orchestrator.model.tcp import State
 from orchestrator.model.words.values import Record
 
 
-class Option(Record, frozen=True, kw_only=True):
-    """A TCP option, named as tcpdump names it; ``values`` are its numbers (for ``sack``: left and right edges in turn)."""
+class Option(Record, frozen=True, kw_only=True, gc=False):
+    """A TCP option, named as tcpdump names it; ``values`` are its numbers.
+
+    For ``sack``: left and right edges in turn, relative to the ISN of the data's sender where that is known.
+    """
 
     name: str
     values: tuple[int, ...] = ()
@@ -80,7 +83,7 @@ class Connection(Record, frozen=True, kw_only=True):
     server_isn: int | None = None
 
 
-class Passage(Record, frozen=True, kw_only=True):
+class Passage(Record, frozen=True, kw_only=True, gc=False):
     """One segment's way.
 
     Indexes into ``Evidence.segments`` of what its sender's and its receiver's capture saw, ``None`` where it did not.

@@ -37,7 +37,7 @@ def render_runs(rows: Sequence[Row], colour: bool, width: int = 80) -> str:  # n
     ink = Ink(colour=colour, width=min(width, WIDEST))
     run_id = max(6, *(len(row.run_id) for row in rows))
     word = max(5, *(len(_word(row)[0]) for row in rows))
-    heading = f"{'run':<{run_id}}  {'when (UTC)':<19}  {'value':<{word}}  {'duration':>11}  scenario"
+    heading = f"{'run':<{run_id}}  {'when (UTC)':<19}  {'value':<{word}}  {'duration':>8}  scenario"
     return "\n".join([ink.line((heading, Style.DIM)), *(_row(ink, row, run_id, word) for row in rows)])
 
 
@@ -47,7 +47,7 @@ def _row(ink: Ink, row: Row, run_id: int, word: int) -> str:
         (cell(row.run_id, run_id) + "  ", Style.CYAN),
         (when(row.start_ns) + "  ", Style.DIM),
         (text.ljust(word), style),
-        (f"  {duration(row.took_ns) if row.took_ns else '':>11}  ", Style.DIM),
+        (f"  {duration(row.took_ns) if row.took_ns else '':>8}  ", Style.DIM),
         (row.label, Style.PLAIN),
     )
 

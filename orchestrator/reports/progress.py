@@ -99,7 +99,7 @@ class _Drawn:
 
 
 class _Lines(_Drawn):
-    """A line when a step ends, for logs; for runs side by side their headlines. ``verbose`` adds begins, waits and all steps.
+    """A line when a step ends, for logs; of several runs their headlines and failed steps. ``verbose`` adds begins, waits and all steps.
 
     The report of a single run tells the same steps: its lines are held back until the run has lasted so long that somebody wonders.
     """
@@ -135,7 +135,7 @@ class _Lines(_Drawn):
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
         """The row of the report, now."""
         failed = record.status == "failed"
-        if self._labelled and not (self._verbose or failed):
+        if self._several and not (self._verbose or failed):
             return
         for row in self._drawn(step, record):
             self._say(row)

@@ -50,12 +50,11 @@ def _value(record: RunRecord, verdicts: Verdicts) -> Value:
 
 
 def fingerprint(kind: str, hosts: Sequence[HostRecord]) -> str:
-    """``netns, kernel 6.18.0, python 3.11.2``; hosts that differ are told one by one."""
-    told = {host.name: _environment(host) for host in hosts}
-    texts = set(told.values())
-    if len(texts) <= 1:
-        return ", ".join([kind, *filter(None, texts)])
-    return "; ".join([kind, *(f"{name}: {text}" for name, text in told.items())])
+    """``netns, kernel 6.18.0, python 3.11.2``; hosts that contradict each other are told one by one."""
+    known = {key: {host.environment[key] for host in hosts if host.environment.get(key)} for key in _FINGERPRINT}
+    if all(len(values) <= 1 for values in known.values()):
+        return ", ".join([kind, *(_version(key, value) for key, values in known.items() for value in values)])
+    return "; ".join([kind, *(f"{host.name}: {_environment(host)}" for host in hosts)])
 
 
 def _environment(host: HostRecord) -> str:

@@ -86,7 +86,7 @@ def _suite_row(ink: Ink, report: Report, word: int, label: int) -> str:
     return ink.line(
         (text.ljust(word), style),
         ("  " + cell(report.label, label), Style.PLAIN),
-        (f"{took:>11}", Style.DIM),
+        (f"{took:>9}", Style.DIM),
         ("  " + _first_trouble(report), Style.PLAIN),
     )
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import errno
 import os
-import platform
 import signal
 import sys
 from collections.abc import Iterable, Mapping
@@ -38,7 +37,7 @@ def survey(topology: Topology, needs: Needs) -> Testbed:
     tools = {name: path for name in needs.tools if (path := which(name))}
     values = {key: value for key in needs.sysctls if (value := _sysctl(key)) is not None}
     features = ("root",) if os.geteuid() == 0 else ()
-    facts = Facts(kernel=platform.release(), python=platform.python_version(), tools=tools, sysctls=values, features=features)
+    facts = Facts(kernel=os.uname().release, python=sys.version.split()[0], tools=tools, sysctls=values, features=features)
     return Testbed(kind=KIND, topology=topology, hosts=tuple(LiveHost(name=host.name, facts=facts) for host in topology.hosts))
 
 

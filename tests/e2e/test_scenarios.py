@@ -55,7 +55,7 @@ def mutated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
 
 
 def _file_of(report: dict[str, Any]) -> str:
-    return next(verdict["where"]["path"] for verdict in report["verdicts"] if verdict.get("where"))
+    return next(verdict["path"] for verdict in report["verdicts"] if verdict["path"])
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -83,6 +83,6 @@ def test_mutant_fails_at_its_line(name: str, number: int, mutated: dict[str, lis
     assert values <= {"failed", "passed"}
     for report in reports:
         if report["value"] == "failed":
-            judged = [verdict for verdict in report["verdicts"] if verdict.get("where") and verdict["where"]["line"] <= line]
-            nearest = max(verdict["where"]["line"] for verdict in judged)
-            assert "failed" in {verdict["value"] for verdict in judged if verdict["where"]["line"] == nearest}
+            judged = [verdict for verdict in report["verdicts"] if verdict["line"] and verdict["line"] <= line]
+            nearest = max(verdict["line"] for verdict in judged)
+            assert "failed" in {verdict["value"] for verdict in judged if verdict["line"] == nearest}

@@ -116,11 +116,11 @@ class Life:
                 f"and nothing that {self.host} did next tells whether TCP got it",
             )
             return False
-        return told is True or (told is None and seen.kind is Kind.ACK_OF_SYN_IN)
+        return told is True or (told is None and seen.kind is not Kind.SYN_IN)
 
     def _must_be_shown(self, seen: Happening) -> bool:
-        """A full backlog drops SYNs and last ACKs too, so what follows is asked even where no rule was in force."""
-        return seen.kind is Kind.ACK_OF_SYN_IN or (seen.kind is Kind.SYN_IN and self.state is State.LISTEN)
+        """What follows is asked even where no rule was in force: a full backlog drops SYNs and last ACKs, and two FINs may cross."""
+        return seen.kind in {Kind.ACK_OF_SYN_IN, Kind.FIN_IN} or (seen.kind is Kind.SYN_IN and self.state is State.LISTEN)
 
     def _acceptable(self, seen: Happening) -> bool:
         if seen.kind is Kind.RST_OUT:

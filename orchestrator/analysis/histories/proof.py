@@ -80,7 +80,8 @@ def _acknowledges(seen: Happening, reply: Segment) -> bool | None:
         return None
     if at_least(reply.ack, seen.segment.seq + seen.segment.length + 1):
         return True
-    return False if reply.at_ns > seen.at_ns + CROSSING_NS else None
+    # A FIN of ours that does not acknowledge theirs was sent before TCP had theirs: both closed at once.
+    return False if reply.flags & FIN or reply.at_ns > seen.at_ns + CROSSING_NS else None
 
 
 def _by_calls(scene: Scene, seen: Happening) -> Iterator[tuple[int, bool]]:

@@ -6,7 +6,7 @@ frame that is no IP or ARP is passed over in silence, but an IP frame that was c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -17,6 +17,8 @@ from orchestrator.analysis.wire.pcap import frames, link_type
 from orchestrator.analysis.wire.transport import SegmentReader
 from orchestrator.errors import EvidenceError
 from orchestrator.model.evidence import Segment
+
+_NETWORKS = {IPV4: read_ipv4, IPV6: read_ipv6}
 
 
 class Reading(Struct, frozen=True, kw_only=True):
@@ -43,25 +45,20 @@ def read_capture(host: str, data: bytes, names: Names, interfaces: Mapping[int, 
 
 
 def _read(data: bytes, reader: SegmentReader, packet: Packet, segments: list[Segment]) -> str:
-    read_link = link_reader(link_type(data))
+    read_link, read_segment, read_arp = link_reader(link_type(data)), reader.read, reader.arp
     problem = ""
     for packet.at_ns, start, end, original in frames(data):
         packet.number += 1
         packet.at, packet.limit, packet.wire_end = start, end, start + original
-        segment = _segment(packet, data, reader, read_link, len(segments))
+        segment = None
+        if read_link(packet, data):
+            read_network = _NETWORKS.get(packet.kind)
+            if read_network is not None and read_network(packet, data):
+                segment = read_segment(packet, data, len(segments))
+            elif packet.kind == ARP:
+                segment = read_arp(packet, data)
         if segment is not None:
             segments.append(segment)
         elif not problem and end - start < original:
             problem = f"byte {start}: frame {packet.number} was captured too short to read ({end - start} of {original} bytes)"
     return problem
-
-
-def _segment(packet: Packet, data: bytes, reader: SegmentReader, read_link: Callable[[Packet, bytes], bool], index: int) -> Segment | None:
-    if not read_link(packet, data):
-        return None
-    kind = packet.kind
-    if kind == IPV4:
-        return reader.read(packet, data, index) if read_ipv4(packet, data) else None
-    if kind == IPV6:
-        return reader.read(packet, data, index) if read_ipv6(packet, data) else None
-    return reader.arp(packet, data) if kind == ARP else None

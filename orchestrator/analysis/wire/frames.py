@@ -124,7 +124,8 @@ def read_ipv4(packet: Packet, data: bytes) -> bool:
     packet.fragment = (fragment & 0x1FFF) * 8
     packet.more = fragment & 0x2000 != 0
     packet.at = at + header
-    return _bounded(packet)
+    packet.limit = min(packet.limit, packet.stop)
+    return packet.at <= packet.limit
 
 
 def read_ipv6(packet: Packet, data: bytes) -> bool:

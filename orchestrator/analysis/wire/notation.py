@@ -15,13 +15,15 @@ from orchestrator.model.tcp import flags_text
 FLAGS = tuple(flags_text(bits) for bits in range(256))
 """The text of every combination of flags."""
 
-Options: TypeAlias = tuple[tuple[Option, ...], str]
-"""The options of a segment and their text, ``" <mss 1460,sackOK>"``, both empty for none."""
+Options: TypeAlias = tuple[tuple[Option, ...], str, bool]
+"""A segment's options, their text (``" <mss 1460,sackOK>"``), and whether a SACK block, whose numbers may be relative, is among them."""
 
-NO_OPTIONS: Options = ((), "")
+NO_OPTIONS: Options = ((), "", False)
 _CACHED = 4096
 _NAMES = {2: "mss", 3: "wscale", 4: "sackOK", 5: "sack", 8: "TS", 19: "md5", 28: "uto", 29: "ao", 30: "mptcp", 34: "tfo"}
-_FORMS = {(2, 2): "!H", (3, 1): "!B", (8, 8): "!II", (28, 2): "!H"}
+_FORMS = {2: "!H", 3: "!B", 4: "!", 8: "!II", 28: "!H"}
+"""What the options of fixed size hold; SACK holds pairs of edges, the others any bytes."""
+
 _END, _NOP = Option(name="eol"), Option(name="nop")
 
 
@@ -40,15 +42,15 @@ class OptionReader:
             if len(self._known) >= _CACHED:
                 self._known.clear()
             options = parse(raw)
-            known = self._known[raw] = options, options_text(options)
-        if isn is not None and "sack " in known[1]:
+            known = self._known[raw] = options, options_text(options), any(option.name == "sack" for option in options)
+        if known[2] and isn is not None:
             shifted = tuple(_shifted(option, isn) for option in known[0])
-            return shifted, options_text(shifted)
+            return shifted, options_text(shifted), True
         return known
 
 
 def parse(raw: bytes) -> tuple[Option, ...]:
-    """Each option in turn (RFC 9293 section 3.1); what cannot be read ends the list with one called ``malformed``."""
+    """Each option in turn (RFC 9293 section 3.1); one of a wrong size is called ``malformed``, one that is cut ends the list."""
     options: list[Option] = []
     at, size = 0, len(raw)
     while at < size:
@@ -73,8 +75,10 @@ def _option(kind: int, body: bytes) -> Option:
     name = _NAMES.get(kind, f"unknown-{kind}")
     if kind == 5 and len(body) % 8 == 0:
         return Option(name=name, values=struct.unpack(f"!{len(body) // 4}I", body))
-    form = _FORMS.get((kind, len(body)))
-    return Option(name=name, values=struct.unpack(form, body) if form else tuple(body))
+    form = _FORMS.get(kind)
+    if kind == 5 or (form is not None and struct.calcsize(form) != len(body)):
+        return Option(name="malformed", values=(kind, len(body) + 2, *body))
+    return Option(name=name, values=tuple(body) if form is None else struct.unpack(form, body))
 
 
 def _shifted(option: Option, isn: int) -> Option:

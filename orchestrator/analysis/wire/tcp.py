@@ -56,7 +56,7 @@ class TcpReader:
         flags, length, outgoing, ends = bits & 255, packet.stop - start, packet.outgoing, self._ends
         isn, other = flow.isn, flow.back.isn
         whole = packet.at + 20 < start <= packet.limit
-        options, options_text = self._options.read(data[packet.at + 20 : start], other) if whole else NO_OPTIONS
+        options, options_text, _sack = self._options.read(data[packet.at + 20 : start], other) if whole else NO_OPTIONS
         relative_seq = None if isn is None else (seq - isn) & _MODULUS
         relative_ack = None if other is None or not flags & ACK else (ack - other) & _MODULUS
         first = seq if relative_seq is None else relative_seq

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.loading.keys.tables import Key, Keys, Rules
 from orchestrator.loading.keys.words import FAMILY, KERNEL, SYSCTL
+from orchestrator.loading.kinds.tables import Key, Keys, Rules
 
 WHEN = Keys(
     "'when'",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.loading.keys import words
 from orchestrator.loading.keys.conditions import WHEN_KEY
-from orchestrator.loading.keys.kinds import Choice, Number
-from orchestrator.loading.keys.shapes import ByForm, ListOf, OneOrMany
-from orchestrator.loading.keys.tables import Forms, Key, Keys, Rules
+from orchestrator.loading.kinds.scalars import Choice, Number
+from orchestrator.loading.kinds.shapes import ByForm, ListOf, OneOrMany
+from orchestrator.loading.kinds.tables import Forms, Key, Keys, Rules
 
 _HOST = Key(words.HOST, "The host that is asked.")
 _WITHIN = Key(words.DURATION, "The patience: asked again until it holds or this time is over (1s).")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.loading.keys import words
 from orchestrator.loading.keys.expectations import AT_THE_END
-from orchestrator.loading.keys.shapes import ByForm, FreeKeys, Later, ListOf, MapOf
 from orchestrator.loading.keys.steps import OFFLOAD_VALUES, STEPS, SYSCTL_VALUES
-from orchestrator.loading.keys.tables import Key, Keys, Rules
+from orchestrator.loading.kinds.shapes import ByForm, FreeKeys, Later, ListOf, MapOf
+from orchestrator.loading.kinds.tables import Key, Keys, Rules
 
 EVERY_HOST = "all"
 _RESERVED = ("AF",)

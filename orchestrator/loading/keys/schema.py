@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.loading.keys.kinds import Kind, Pen
 from orchestrator.loading.keys.scenario import SCENARIO
 from orchestrator.loading.keys.topology import TOPOLOGY
+from orchestrator.loading.kinds.scalars import Kind, Pen
 
 
 def scenario_schema() -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.loading.keys import words
 from orchestrator.loading.keys.conditions import WHEN_KEY
 from orchestrator.loading.keys.expectations import IN_A_STEP
-from orchestrator.loading.keys.kinds import Choice, Number
-from orchestrator.loading.keys.shapes import ByForm, FreeKeys, Later, ListOf, MapOf, OneOrMany, Reference
-from orchestrator.loading.keys.tables import Key, Keys, Rules
+from orchestrator.loading.kinds.scalars import Choice, Number
+from orchestrator.loading.kinds.shapes import ByForm, FreeKeys, Later, ListOf, MapOf, OneOrMany, Reference
+from orchestrator.loading.kinds.tables import Key, Keys, Rules
 
 MOST_STEPS = 10_000
 ACTIONS = ("call", "iptables", "remove", "start", "run", "shell", "type", "signal", "file", "sysctl", "offload")

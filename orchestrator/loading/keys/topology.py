@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from orchestrator.loading.keys import words
-from orchestrator.loading.keys.kinds import Number, Word
-from orchestrator.loading.keys.shapes import FreeKeys, ListOf, MapOf, OneOrMany
-from orchestrator.loading.keys.tables import Key, Keys, Rules
+from orchestrator.loading.kinds.scalars import Number, Word
+from orchestrator.loading.kinds.shapes import FreeKeys, ListOf, MapOf, OneOrMany
+from orchestrator.loading.kinds.tables import Key, Keys, Rules
 from orchestrator.loading.notation import values
 
 _RESERVED = ("all", "localhost", "none")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.loading.keys.kinds import Choice, Flag, HostName, Number, Plain, Word
+from orchestrator.loading.kinds.scalars import Choice, Flag, HostName, Number, Plain, Word
 from orchestrator.loading.notation import values
 from orchestrator.loading.notation.calls import SOCKET_NAME, parse_call
 from orchestrator.loading.notation.literals import wire_value
@@ -70,9 +70,10 @@ def _exception(text: str) -> str:
 
 def _returned(text: str) -> Any:
     """The wire's form of a literal, ``*`` for anything."""
-    return text if text == "*" else {"literal": wire_value(text)}
+    return text if text == "*" else {"literal": wire_value(_YAML_TRUTH.get(text, text))}
 
 
+_YAML_TRUTH = {"true": "True", "false": "False"}
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 EXCEPTION_PATTERN = r"[A-Z][A-Za-z0-9_.]{2,63}"

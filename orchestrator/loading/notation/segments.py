@@ -27,6 +27,7 @@ _FORM = 'HOST[.PORT] > HOST[.PORT] [FLAGS] [BEGIN:END(LENGTH)] [ack N] [win N] [
 _OPTIONS = {"eol": 0, "nop": 0, "mss": 1, "wscale": 1, "sackok": 0, "sack": -1, "ts": 2, "tfo": -1}
 _QUOTES = ('"', "'", 'b"', "b'")
 _BEGINNINGS = ("<", *_QUOTES)
+_LONGEST = 16_384
 _SPELLING = {"sackok": "sackOK", "ts": "TS"}
 
 
@@ -47,6 +48,8 @@ def parse_segment(text: str) -> SegmentPattern:
     :raises Misread: it is not in the notation, or contradicts itself.
     """
     text = text.strip()
+    if len(text) > _LONGEST:
+        raise Misread(f"this line is longer than {_LONGEST} characters")
     head = _HEAD.match(text)
     if not head:
         raise Misread(f"a segment is written {_FORM}")
@@ -161,7 +164,7 @@ class _Fields:
         if not self._next(*_QUOTES):
             return
         word, offset = self._take()
-        tree = parse(word)
+        tree = _quoted(word, offset)
         value = tree.body.value if isinstance(tree, ast.Expression) and isinstance(tree.body, ast.Constant) else None
         if not isinstance(value, (str, bytes)):
             raise Misread("a payload is text in quotes", offset)
@@ -173,6 +176,14 @@ class _Fields:
         if length is not None and length != len(payload):
             raise Misread(f"this payload has {len(payload)} bytes, not {length}", offset)
         self._fields["payload"] = payload
+
+
+def _quoted(word: str, offset: int) -> ast.AST:
+    """The tree of a quoted text."""
+    try:
+        return parse(word)
+    except Misread:
+        raise Misread(f"the payload {word} is not closed by the quotation mark that opens it", offset) from None
 
 
 def _number(text: str | None) -> int | None:

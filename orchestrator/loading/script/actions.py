@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from orchestrator.agent.protocol import CALLS
-from orchestrator.loading.keys.kinds import Marked
 from orchestrator.loading.keys.steps import ACTIONS
-from orchestrator.loading.keys.tables import Fields
+from orchestrator.loading.kinds.scalars import Marked
+from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.notation.places import address
 from orchestrator.loading.script.names import BACKGROUND, DONE, OPEN, PROGRAM, RULE, Made, Names
 from orchestrator.loading.script.scene import Scene
@@ -46,11 +46,11 @@ def host_actions(fields: Fields, hosts: tuple[str, ...], making: Making) -> tupl
 def waiting_host(fields: Fields, making: Making) -> tuple[str, ...]:
     """The host of the thing that is waited for, where the step names none."""
     name, where = fields.get("wait"), fields.place("wait")
-    owners = making.names.owners(name)
+    owners = making.names.things.owners(name)
     if len(owners) > 1:
         making.reader.refuse(where, f"'{name}' is on {listed(owners, 'and')}: say which with 'host'")
     if not owners:
-        if making.names.doubtful:
+        if making.names.doubt.present:
             return ()
         making.reader.refuse(where, f"there is nothing called '{name}' to wait for{suggestion(name, making.names.known())}")
     return tuple(owners)
@@ -62,7 +62,7 @@ def _host_action(fields: Fields, host: str, making: Making) -> HostAction:
     action = _action(key, fields, host, name or "", making)
     background = bool(fields.get("background")) and not isinstance(action, act.Start)
     if name is not None:
-        making.names.define(host, name, making.made(_thing(action, background=background)), fields.place("as"), making.reader)
+        making.names.things.define(host, name, making.made(_thing(action, background=background)), fields.place("as"), making.reader)
     return HostAction(
         host=host,
         action=action,
@@ -94,8 +94,8 @@ def _name(key: str, fields: Fields, host: str, making: Making) -> str | None:
     if given is not None:
         return given
     if key == "iptables":
-        return making.names.fresh(host, f"rule-{making.step}")
-    return making.names.fresh(host, f"program-{making.step}") if _starts(fields) else None
+        return making.names.things.fresh(host, f"rule-{making.step}")
+    return making.names.things.fresh(host, f"program-{making.step}") if _starts(fields) else None
 
 
 def _outcome(fields: Fields) -> Outcome | None:
@@ -121,14 +121,14 @@ def _action(key: str, fields: Fields, host: str, name: str, making: Making) -> a
         case "iptables":
             return act.Iptables(tool="ip6tables" if making.scene.family == "ipv6" else "iptables", words=value, name=name)
         case "remove":
-            making.names.thing(host, value, (RULE,), where, making.reader)
-            making.names.forget(host, value)
+            making.names.things.check(host, value, (RULE,), where, making.reader)
+            making.names.things.forget(host, value)
             return act.Remove(name=value)
         case "start" | "run" | "shell":
             argv = ("/bin/sh", "-c", value) if key == "shell" else value
             return act.Start(argv=argv, name=name, ready=_ready(fields)) if _starts(fields) else act.Run(argv=argv)
         case "wait":
-            making.names.thing(host, value, (BACKGROUND, PROGRAM), where, making.reader)
+            making.names.things.check(host, value, (BACKGROUND, PROGRAM), where, making.reader)
             return act.Wait(on=value)
     return _other_action(key, fields, host, making)
 
@@ -154,7 +154,7 @@ def _other_action(key: str, fields: Fields, host: str, making: Making) -> act.Ac
 
 def _check_program(fields: Fields, host: str, making: Making) -> None:
     if "to" in fields:
-        making.names.thing(host, fields.get("to"), (PROGRAM,), fields.place("to"), making.reader)
+        making.names.things.check(host, fields.get("to"), (PROGRAM,), fields.place("to"), making.reader)
 
 
 def _ready(fields: Fields) -> act.Ready:
@@ -165,7 +165,7 @@ def _ready(fields: Fields) -> act.Ready:
 def _call(marked: Marked, host: str, making: Making) -> act.Call:
     """The call, its names and its address checked."""
     call: act.Call = marked.value
-    making.names.call(host, call, making.made(OPEN), marked.where, making.reader)
+    making.names.sockets.call(host, call, making.made(OPEN), marked.where, making.reader)
     index = CALLS[call.method].address
     if index is not None:
         _check_address(call.arguments[index]["tuple"][0], marked, making)

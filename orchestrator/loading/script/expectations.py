@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from orchestrator.loading.keys.kinds import Marked
-from orchestrator.loading.keys.tables import Fields
+from orchestrator.loading.kinds.scalars import Marked
+from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.script.names import PROGRAM, RULE, Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.script.wording import expectation_text
@@ -78,9 +78,9 @@ def _check_names(form: str, fields: Fields, asking: Asking) -> None:
     if host is None or not isinstance(name, str):
         return
     if form == "socket":
-        asking.names.socket(host, name, fields.place(form), asking.reader)
+        asking.names.sockets.check(host, name, fields.place(form), asking.reader)
     elif form in ("rule", "output"):
-        asking.names.thing(host, name, (RULE if form == "rule" else PROGRAM,), fields.place(form), asking.reader)
+        asking.names.things.check(host, name, (RULE if form == "rule" else PROGRAM,), fields.place(form), asking.reader)
 
 
 def _made(form: str, fields: Fields, where: Where, asking: Asking) -> list[exp.AnyExpectation]:
@@ -179,10 +179,10 @@ def _captures(given: Fields | None, lines: tuple[SegmentPattern | Gap, ...], whe
 def _connection_host(given: Fields, capture: str, asking: Asking) -> str:
     """Whose socket ``connection`` is."""
     name, where = given.get("connection"), given.place("connection")
-    owners = asking.names.socket_hosts(name)
+    owners = asking.names.sockets.owners(name)
     if "host" in given or not owners:
         host: str = given.get("host", capture)
-        asking.names.socket(host, name, where, asking.reader)
+        asking.names.sockets.check(host, name, where, asking.reader)
         return host
     if len(owners) > 1 and capture not in owners:
         asking.reader.refuse(where, f"{listed(owners, 'and')} have a socket '{name}': say whose with 'host'")

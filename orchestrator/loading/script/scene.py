@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from orchestrator.loading.keys.kinds import known_host
+from orchestrator.loading.kinds.scalars import known_host
 from orchestrator.loading.source.problems import listed, suggestion
 from orchestrator.loading.source.reader import Reader
 from orchestrator.model.topology import Topology

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from orchestrator.loading.keys.steps import ACTIONS, MOST_STEPS, STEP
-from orchestrator.loading.keys.tables import Fields
+from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.script.actions import Making, host_actions, waiting_host
 from orchestrator.loading.script.expectations import PATIENCE_NS, Asking, condition, expectations
 from orchestrator.loading.script.names import Names
@@ -32,7 +32,7 @@ class Script:
     def __init__(self, scene: Scene, done: int) -> None:
         self.steps: list[Step] = []
         self.names = Names()
-        self._scene = scene
+        self.scene = scene
         self._done = done
         self._number = 0
         self._latest_ns = 0
@@ -45,13 +45,13 @@ class Script:
             try:
                 self._step(item, reader)
             except Refused:
-                self.names.doubtful = True
+                self.names.doubt.present = True
 
     def _step(self, node: Node, reader: Reader) -> None:
         number = self._number = self._number + 1
         fields = STEP.read_as(f"step {number}", node, reader)
         if fields.broken - _HARMLESS:
-            self.names.doubtful = True
+            self.names.doubt.present = True
         if "repeat" in fields or "repeat" in fields.broken:
             self._number -= 1
             self._repeat(fields, reader)
@@ -60,14 +60,14 @@ class Script:
         if self._done > MOST_STEPS:
             raise TooManySteps
         when = condition(fields.get("when"))
-        meant = when is None or when.family in (None, self._scene.family)
-        making = Making(reader, self.names if meant else self.names.aside(), self._scene, number, loose=when is not None)
+        meant = when is None or when.family in (None, self.scene.family)
+        making = Making(reader, self.names if meant else self.names.aside(), self.scene, number, loose=when is not None)
         timing = self._timing(fields, reader)
         actions = self._actions(fields, making)
         together = "together" in fields
         if "name" in fields:
             self.names.steps.add(fields.get("name"))
-        asking = Asking(reader, making.names, self._scene, number, fields.get("within", PATIENCE_NS))
+        asking = Asking(reader, making.names, self.scene, number, fields.get("within", PATIENCE_NS))
         self.steps.append(
             Step(
                 number=number,
@@ -94,7 +94,7 @@ class Script:
 
     def _part(self, part: Fields, fields: Fields, making: Making) -> tuple[HostAction, ...]:
         """One action of ``together``; the step's ``timeout`` holds where it has none of its own."""
-        if part.broken:
+        if part.broken or not part.first(ACTIONS):
             return ()
         if "timeout" in fields and "timeout" not in part:
             part.put("timeout", fields.get("timeout"), fields.place("timeout"))
@@ -112,7 +112,7 @@ class Script:
             return waiting_host(fields, making)
         if "snapshot" not in fields:
             making.reader.refuse(fields.where, f"step {making.step} does not say who acts: 'host', 'hosts' or 'together'")
-        return self._scene.hosts
+        return self.scene.hosts
 
     def _timing(self, fields: Fields, reader: Reader) -> Timing | None:
         """When the step may begin."""
@@ -125,7 +125,7 @@ class Script:
         if "after" not in fields:
             return None
         name, delay_ns = fields.get("after")
-        if name is not None and name not in self.names.known() and not self.names.doubtful:
+        if name is not None and name not in self.names.known() and not self.names.doubt.present:
             hint = suggestion(name, self.names.known())
             reader.complain(fields.place("after"), f"no earlier step or action is called '{name}'{hint}")
         return Timing(since=name or "-", delay_ns=delay_ns)
@@ -134,7 +134,7 @@ class Script:
         """Read the steps of a loop once for each round, up to the first round with a problem."""
         loop: Fields | None = fields.get("repeat")
         if loop is None or "as" in loop.broken or "steps" not in loop:
-            self.names.doubtful = True
+            self.names.doubt.present = True
             return
         counter = loop.get("as")
         if counter is not None and (counter in (reader.names or {}) or counter in (reader.hosts or ())):

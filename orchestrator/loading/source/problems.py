@@ -10,13 +10,20 @@ from collections.abc import Iterable
 from orchestrator.errors import InputProblems, Problem
 from orchestrator.model.words.values import Where
 
+MOST_PROBLEMS = 200
+_MOST_NAMES = 500
+
 
 class Refused(Exception):
     """A value could not be read. What is wrong with it was already said; whoever asked for the value goes on without it."""
 
 
+class Enough(Exception):
+    """So much is wrong with an input that reading on would help nobody."""
+
+
 class Complaints:
-    """The problems of one input (and of the topology that it names)."""
+    """The problems of one input (and of the topology that it names), up to a bound."""
 
     def __init__(self) -> None:
         self._problems: list[Problem] = []
@@ -25,12 +32,15 @@ class Complaints:
         return len(self._problems)
 
     def add(self, where: Where, text: str) -> None:
-        """Note that ``text`` is the matter at ``where``."""
-        self._problems.append(Problem(where.path, where.line, where.column, text))
+        """Note that ``text`` is the matter at ``where``.
 
-    def extend(self, problems: Iterable[Problem]) -> None:
-        """Take over what was found in another file."""
-        self._problems.extend(problems)
+        :raises Enough: that was one too many.
+        """
+        if len(self._problems) == MOST_PROBLEMS:
+            text = f"and more: only the first {MOST_PROBLEMS} problems found are told"
+        self._problems.append(Problem(where.path, where.line, where.column, text))
+        if len(self._problems) > MOST_PROBLEMS:
+            raise Enough
 
     def settle(self) -> None:
         """Return if there is nothing to complain about.
@@ -45,7 +55,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """``, did you mean 'address'?`` or nothing; to stand at the end of a sentence."""
     import difflib
 
-    names = sorted(known)
+    names = sorted(known)[:_MOST_NAMES]
     by_folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.65)
     return f", did you mean '{by_folded[close[0]]}'?" if close else ""

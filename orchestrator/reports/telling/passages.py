@@ -126,10 +126,12 @@ def _port(end: str) -> str:
 
 
 def _which(evidence: Evidence, segment: Segment) -> str:
-    """Where several connections share the ladder, the ports that tell them apart."""
+    """Where several connections share the ladder, the client's port, which tells them apart."""
     if len(evidence.connections) < 2 or not segment.source_port:
         return ""
-    return f"{segment.source_port}>{segment.destination_port} "
+    ends = set(_ends(segment))
+    client = next((it.client for it in evidence.connections if {it.client, it.server} == ends), _ends(segment)[0])
+    return f":{_port(client)} "
 
 
 def segment_words(segment: Segment) -> str:

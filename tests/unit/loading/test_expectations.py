@@ -48,7 +48,8 @@ def test_a_sockets_fields(seen):
 
 def test_a_rule_and_a_program(steps):
     made = steps(
-        "  - {host: romeo, iptables: -A INPUT -j DROP, as: wall}\n  - host: romeo\n    start: cat\n    as: cat\n    within: 2s\n    expect:\n"
+        "  - {host: romeo, iptables: -A INPUT -j DROP, as: wall}\n"
+        "  - host: romeo\n    start: cat\n    as: cat\n    within: 2s\n    expect:\n"
         "      - {host: romeo, rule: wall, packets: '>= 2', bytes: 0}\n      - {host: romeo, output: cat, matches: a+}\n"
     )
     rule, output = (guarded.expectation for guarded in made[1].expect)
@@ -71,7 +72,8 @@ def test_silence_is_asked_of_every_capture(expected):
 
 def test_whose_connection(expected, read):
     assert expected("  - packets: {capture: juliet, connection: sock, lines: none}\n")[0].connection_host == "romeo"
-    both = "steps: [{hosts: [romeo, juliet], call: sock = socket.socket()}]\nexpect:\n  - packets: {capture: juliet, connection: sock, %slines: []}\n"
+    steps = "steps: [{hosts: [romeo, juliet], call: sock = socket.socket()}]\n"
+    both = f"{steps}expect:\n  - packets: {{capture: juliet, connection: sock, %slines: []}}\n"
     assert read(both % "")[0].expect[0].expectation.connection_host == "juliet"
     assert read(both % "host: romeo, ")[0].expect[0].expectation.connection_host == "romeo"
 

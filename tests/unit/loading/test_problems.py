@@ -85,3 +85,24 @@ def test_the_problems_of_scenario_and_topology_are_told_together(tmp_path):
     with pytest.raises(InputProblems) as caught:
         load_scenario(path, [])
     assert [(Path(problem.path).name, problem.line) for problem in caught.value.problems] == [("broken.yaml", 3), ("x.yaml", 4)]
+
+
+def test_problems_are_bounded(read):
+    with pytest.raises(InputProblems) as caught:
+        read("steps:\n" + "  - {wait: nobody}\n" * 1000)
+    assert len(caught.value.problems) == 201
+    assert caught.value.problems[-1].text == "and more: only the first 200 problems found are told"
+
+
+def test_the_parser_without_libyaml_says_the_same(root, monkeypatch):
+    monkeypatch.chdir(root)
+    monkeypatch.setattr("orchestrator.loading.source.documents._Loader", yaml.SafeLoader)
+    differing = []
+    for case in CASES:
+        path = FOLDER / f"{case}.yaml"
+        try:
+            load_topology(path) if case.startswith("topology-") else load_scenario(path, [Path("topologies")])
+        except InputProblems as error:
+            told = str(error).replace(f"{FOLDER}/", "").splitlines()
+            differing += [case] if told != path.with_suffix(".problems").read_text().splitlines()[1:] else []
+    assert set(differing) <= {"open-quote", "tab", "colon-in-text"}

@@ -117,10 +117,11 @@ def test_forty_one_lines_are_not_worth_leaving_one_out(wire):
     assert [line.more for line in ladder(wire.evidence(), ORDER)] == [0] * 41
 
 
-def test_ports_tell_several_connections_apart(wire):
+def test_the_clients_port_tells_several_connections_apart(wire):
     wire = wire()
     wire.tcp("romeo", 1, SYN)
-    assert ladder(wire.evidence(connections=2), ORDER)[0].text == "51234>4000 S 0:0(0)"
+    wire.tcp("juliet", 2, SYN | ACK, ack=1)
+    assert [line.text for line in ladder(wire.evidence(connections=2), ORDER)] == [":51234 S 0:0(0)", ":51234 S. 0:0(0) ack 1"]
 
 
 def test_an_icmp_error_speaks_of_the_connection_that_it_quotes(wire):

@@ -67,6 +67,12 @@ def test_hosts_that_are_alike_are_told_once():
     assert fingerprint("netns", hosts) == "netns, kernel 6.18.0, python 3.11.2"
 
 
+def test_hosts_of_which_less_is_known_do_not_differ():
+    assert fingerprint("netns", (host("romeo", kernel="6.18.0", ip="ip utility, iproute2-6.1.0"), host("juliet", kernel="6.18.0"))) == (
+        "netns, kernel 6.18.0, iproute2-6.1.0"
+    )
+
+
 def test_hosts_that_differ_are_told_one_by_one():
     hosts = (host("romeo", kernel="6.18.0"), host("juliet", kernel="5.10.0", iptables="iptables v1.8.9"))
     assert fingerprint("ssh", hosts) == "ssh; romeo: kernel 6.18.0; juliet: kernel 5.10.0, iptables v1.8.9"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple, Never
 
-from orchestrator.loading.keys.kinds import Kind, Pen, Shape
+from orchestrator.loading.kinds.scalars import Kind, Pen, Shape
 from orchestrator.loading.source.documents import Mapping as MappingNode
 from orchestrator.loading.source.documents import Node, Scalar
 from orchestrator.loading.source.problems import Refused, listed, suggestion

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from orchestrator.loading.keys.kinds import Kind, Marked, Pen, Shape, known_host
+from orchestrator.loading.kinds.scalars import Kind, Marked, Pen, Shape, known_host
 from orchestrator.loading.source.documents import Mapping as MappingNode
 from orchestrator.loading.source.documents import Node, Scalar, Sequence
 from orchestrator.loading.source.problems import Refused
