@@ -68,7 +68,7 @@ def cli() -> None:
 @click.option("-v", "--verbose", count=True, help="List passed verdicts too; twice: their evidence.")
 @_runs_option
 @click.pass_obj
-def run(server: ForkServer | None, files: tuple[str, ...], **options: Any) -> None:
+def run(server: ForkServer | None, /, files: tuple[str, ...], **options: Any) -> None:
     """Run scenarios on namespaces of this machine; no root needed."""
     if server is None:
         raise OrchestratorError("the process that makes hosts was not started; call orchestrate as `orchestrate run ...`")

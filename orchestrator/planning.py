@@ -176,87 +176,89 @@ class _Binder:
     def step(self, step: Step) -> PlannedStep:
         return PlannedStep(
             number=step.number,
-            name=self.text(step.name),
+            name=self._text(step.name),
             where=step.where,
-            actions=tuple(self.action(f"{step.number}.{index}", acting) for index, acting in enumerate(step.actions, start=1)),
+            actions=tuple(self._action(f"{step.number}.{index}", acting) for index, acting in enumerate(step.actions, start=1)),
             together=step.together,
             timing=step.timing,
             expect=tuple(self.expectation(guarded) for guarded in step.expect),
-            skip=self.skip(step.when),
+            skip=self._skip(step.when),
         )
 
-    def action(self, key: str, acting: HostAction) -> PlannedAction:
+    def _action(self, key: str, acting: HostAction) -> PlannedAction:
         endless = acting.background or isinstance(acting.action, Start)
         whole = self._scenario.timeout_ns + self._scenario.waits_ns
         default = whole if endless and not isinstance(acting.action, Start) else ACTION_TIMEOUT_NS
         return PlannedAction(
             id=key,
             host=acting.host,
-            action=self.bound(acting.host, acting.action),
+            action=self._bound(acting.host, acting.action),
             where=acting.where,
             timeout_ns=acting.timeout_ns or default,
             name=acting.name,
             background=acting.background,
-            outcome=self.outcome(acting.outcome),
+            outcome=self._outcome(acting.outcome),
         )
 
-    def bound(self, host: str, action: Action) -> Action:
+    def _bound(self, host: str, action: Action) -> Action:
         replace = msgspec.structs.replace
         match action:
             case Calls(calls=calls):
-                return replace(action, calls=tuple(self.call(call) for call in calls))
+                return replace(action, calls=tuple(self._call(call) for call in calls))
             case Iptables(words=words):
-                return replace(action, words=tuple(map(self.text, words)))
+                return replace(action, words=tuple(map(self._text, words)))
             case Start(argv=argv) | Run(argv=argv):
-                return replace(action, argv=tuple(map(self.text, argv)))
+                return replace(action, argv=tuple(map(self._text, argv)))
             case Type(text=text) | File(text=text):
-                return replace(action, text=self.text(text))
+                return replace(action, text=self._text(text))
             case Offload(interfaces=()):
                 return replace(action, interfaces=tuple(port.interface for _network, port in self._topology.ports(host)))
             case _:
                 return action
 
-    def call(self, call: Call) -> Call:
+    def _call(self, call: Call) -> Call:
         place = CALLS[call.method].address
         if place is None or not call.arguments:
             return call
         arguments = list(call.arguments)
-        arguments[place] = self.address(arguments[place])
+        arguments[place] = self._address(arguments[place])
         return msgspec.structs.replace(call, arguments=tuple(arguments))
 
-    def address(self, value: Json) -> Json:
+    def _address(self, value: Json) -> Json:
         """``("juliet", 4000)`` with the address of juliet."""
         items = value.get("tuple") if isinstance(value, dict) else None
         if not items or not isinstance(items[0], str):
             return value
-        return {"tuple": [self._addresses.get(items[0], self.text(items[0])), *items[1:]]}
+        return {"tuple": [self._addresses.get(items[0], self._text(items[0])), *items[1:]]}
 
-    def outcome(self, outcome: Outcome | None) -> Outcome | None:
+    def _outcome(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is None:
             return None
-        return msgspec.structs.replace(outcome, returns=self.value(outcome.returns), stdout=outcome.stdout and self.pattern(outcome.stdout))
+        return msgspec.structs.replace(
+            outcome, returns=self._value(outcome.returns), stdout=outcome.stdout and self._pattern(outcome.stdout)
+        )
 
-    def value(self, value: Json) -> Json:
+    def _value(self, value: Json) -> Json:
         """A returned value may be an address, alone or beside what came from there (``recvfrom``)."""
         if isinstance(value, dict) and "tuple" in value:
-            return self.address({"tuple": [self.value(item) for item in value["tuple"]]})
+            return self._address({"tuple": [self._value(item) for item in value["tuple"]]})
         return value
 
     def expectation(self, guarded: Guarded) -> AnyExpectation:
         expectation = guarded.expectation
         match expectation:
             case ToolExpectation(pattern=pattern) | OutputExpectation(pattern=pattern):
-                expectation = msgspec.structs.replace(expectation, pattern=self.pattern(pattern))
+                expectation = msgspec.structs.replace(expectation, pattern=self._pattern(pattern))
             case _:
                 pass
-        skip = self.skip(guarded.when)
+        skip = self._skip(guarded.when)
         return msgspec.structs.replace(expectation, skip=skip) if skip else expectation
 
-    def text(self, text: str) -> str:
+    def _text(self, text: str) -> str:
         """``${juliet}`` becomes juliet's address; ``$${`` is a plain ``${``."""
         return self._filled(text, str)
 
-    def pattern(self, text: str) -> str:
+    def _pattern(self, text: str) -> str:
         """The same inside a regular expression, where an address stands for itself."""
         return self._filled(text, partial(re.escape))
 
@@ -269,7 +271,7 @@ class _Binder:
             text,
         )
 
-    def skip(self, condition: Condition | None) -> str | None:
+    def _skip(self, condition: Condition | None) -> str | None:
         """Why a step or an expectation is not meant here."""
         if condition is None:
             return None

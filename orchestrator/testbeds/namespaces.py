@@ -42,7 +42,7 @@ def setns(fd: int, kind: int, what: str) -> None:
 
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """Mount something; see mount(2)."""
+    """Attach a file system; the arguments are those of the system call."""
     result = _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
     _check(result, f"mount({kind or 'bind'} on {target})")
 

@@ -71,7 +71,7 @@ def test_a_run_imports_these_libraries_and_no_other(imported):
     known = sys.stdlib_module_names | {"orchestrator", "__main__", "sitecustomize", "usercustomize"}
     tops = {name.partition(".")[0] for name in imported}
     foreign = {top for top in tops if top not in known and not top.startswith(("_", "__editable__"))}
-    assert foreign == LIBRARIES
+    assert foreign - {"typing_extensions"} == LIBRARIES  # msgspec takes that one where it is installed
 
 
 @pytest.mark.namespaces

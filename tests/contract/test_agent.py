@@ -79,7 +79,7 @@ def calls(key: str, *made: dict, timeout_ns: int = 2 * SECOND, **more: object) -
     return {"id": key, "timeout_ns": timeout_ns, "action": {"do": "calls", "calls": list(made)}, **more}
 
 
-def act(key: str, do: str, timeout_ns: int = 5 * SECOND, name: str | None = None, background: bool = False, **fields: object) -> dict:
+def act(key: str, do: str, *, timeout_ns: int = 5 * SECOND, name: str | None = None, background: bool = False, **fields: object) -> dict:
     named = {"name": name} if name else {}
     return {"id": key, "timeout_ns": timeout_ns, "name": name, "background": background, "action": {"do": do, **fields, **named}}
 
@@ -227,7 +227,9 @@ def test_what_still_blocks_at_the_end_is_recorded_as_blocked(way: Way) -> None:
     async def body(session: Session) -> None:
         told: list[dict] = []
         session.on_tell = told.append
-        await prepare(session, calls("1", *LISTENER), calls("2", call("accept", "accept", "server"), background=True, timeout_ns=60 * SECOND))
+        await prepare(
+            session, calls("1", *LISTENER), calls("2", call("accept", "accept", "server"), background=True, timeout_ns=60 * SECOND)
+        )
         await fire(session, "1")
         await fire(session, "2")
         await session.ask(protocol.FINISH)
@@ -315,7 +317,13 @@ def test_flood_of_output_is_bounded_and_told(way: Way) -> None:
 
 def test_files_live_in_a_private_folder_and_go_with_the_run(way: Way) -> None:
     async def body(session: Session) -> None:
-        await prepare(session, act("1", "file", name="x.txt", text="hi\n"), act("2", "run", argv=["cat", "x.txt"]), act("3", "run", argv=["pwd"]), private=True)
+        await prepare(
+            session,
+            act("1", "file", name="x.txt", text="hi\n"),
+            act("2", "run", argv=["cat", "x.txt"]),
+            act("3", "run", argv=["pwd"]),
+            private=True,
+        )
         await fire(session, "1")
         (shown,) = await fire(session, "2")
         assert shown["stdout"] == "hi\n"
@@ -323,7 +331,7 @@ def test_files_live_in_a_private_folder_and_go_with_the_run(way: Way) -> None:
         answer = await session.ask(protocol.FINISH)
         assert any(text.startswith("rm ") for text in answer["undone"])
         assert answer["not_undone"] == []
-        assert not os.path.exists(where["stdout"].strip())
+        assert not os.path.exists(where["stdout"].strip())  # noqa: ASYNC240  nothing else runs on this loop
 
     live(way, body)
 

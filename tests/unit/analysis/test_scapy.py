@@ -16,6 +16,11 @@ OPTIONS = [
 NAMES = {"MSS": "mss", "NOP": "nop", "SAckOK": "sackOK", "Timestamp": "TS", "WScale": "wscale", "SAck": "sack", "EOL": "eol"}
 
 
+def ethernet():
+    """A header with both addresses given: scapy would ask the network for a missing one."""
+    return scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+
+
 def segment(dice: random.Random):
     version = dice.choice((4, 6))
     if version == 4:
@@ -34,7 +39,7 @@ def segment(dice: random.Random):
         urgptr=dice.randrange(65536),
         options=dice.sample(OPTIONS, dice.randrange(4)),
     )
-    frame = scapy.Ether() / scapy.Dot1Q(vlan=5) if dice.random() < 0.2 else scapy.Ether()
+    frame = ethernet() / scapy.Dot1Q(vlan=5) if dice.random() < 0.2 else ethernet()
     return frame / network / transport / scapy.Raw(dice.randbytes(dice.randrange(60)))
 
 
@@ -63,6 +68,6 @@ def test_random_datagrams_and_messages(see):
         ends = scapy.IP(src="10.10.0.100", dst="10.10.0.101")
         datagram = ends / scapy.UDP(sport=5, dport=6) / scapy.Raw(data)
         error = ends / scapy.ICMP(type=3, code=dice.randrange(16)) / bytes(datagram)
-        one, other = see(bytes(scapy.Ether() / datagram), bytes(scapy.Ether() / error))
+        one, other = see(bytes(ethernet() / datagram), bytes(ethernet() / error))
         assert (one.payload, one.length, one.source_port) == (data, len(data), 5)
         assert (other.icmp_code, other.quoted.destination_port) == (error[scapy.ICMP].code, 6)
