@@ -129,21 +129,29 @@ def _host_plan(scenario: Scenario, testbed: Testbed, host: str) -> HostPlan:
 
 def _missing(scenario: Scenario, testbed: Testbed) -> str | None:
     """Why this testbed cannot run the scenario; ``None`` where it can."""
+    version = 6 if scenario.family == "ipv6" else 4
+    for host in testbed.topology.hosts:
+        if not testbed.topology.addresses(host.name, version):
+            return f"topology {testbed.topology.name} gives {host.name} no address of {scenario.family}"
     wanted = needs(scenario)
     optional = {wish.key for wish in scenario.sysctl if wish.if_present} | _conditional_sysctls(scenario)
-    for host in testbed.hosts:
-        facts = host.facts
-        for tool in wanted.tools:
-            if tool not in facts.tools:
-                return f"{host.name} has no {tool}: install the package {_PACKAGES.get(tool, tool)}"
-        for feature in wanted.features:
-            if feature not in facts.features:
-                return f"{host.name} lacks what the scenario needs: {feature}"
-        for key in wanted.sysctls:
-            if key not in facts.sysctls and key not in optional:
-                return f"the kernel of {host.name} ({facts.kernel}) has no {key}"
-        if wanted.kernel and not kernel_fits(facts.kernel, wanted.kernel):
-            return f"{host.name} runs kernel {facts.kernel}, the scenario needs {wanted.kernel}"
+    required = msgspec.structs.replace(wanted, sysctls=tuple(key for key in wanted.sysctls if key not in optional))
+    return next((text for host in testbed.hosts if (text := _lacking(host.name, host.facts, required))), None)
+
+
+def _lacking(host: str, facts: Facts, wanted: Needs) -> str | None:
+    """What one host lacks."""
+    for tool in wanted.tools:
+        if tool not in facts.tools:
+            return f"{host} has no {tool}: install the package {_PACKAGES.get(tool, tool)}"
+    for feature in wanted.features:
+        if feature not in facts.features:
+            return f"{host} lacks what the scenario needs: {feature}"
+    for key in wanted.sysctls:
+        if key not in facts.sysctls:
+            return f"the kernel of {host} ({facts.kernel}) has no {key}"
+    if wanted.kernel and not kernel_fits(facts.kernel, wanted.kernel):
+        return f"{host} runs kernel {facts.kernel}, the scenario needs {wanted.kernel}"
     return None
 
 

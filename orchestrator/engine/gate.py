@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.engine.recorder import Recorder
@@ -67,7 +69,9 @@ class Gate:
         hosts = {e.host for step in self._plan.steps for e in step.expect if isinstance(e, ToolExpectation) and e.tool == "nstat"}
         for host in sorted(hosts):
             answer = await self._sessions[host].ask(protocol.OBSERVE, tool="nstat")
-            self._baselines[host] = self._recorder.sample(0, host, "nstat", answer).text
+            sample = self._recorder.sample(0, host, "nstat", answer)
+            self._recorder.keep(sample)
+            self._baselines[host] = sample.text
 
     async def wait_for_expectations(self, step: PlannedStep) -> str:
         """Poll until every live expectation of the step holds; gives what did not hold within its patience, empty if all did."""
@@ -92,7 +96,7 @@ class Gate:
         """Record one sample; gives what was seen instead, ``None`` where the expectation holds."""
         sample = self._recorder.sample(step.number, expectation.host, live.source_of(expectation), answer, index)
         held = live.held(self._plan, expectation, sample, self._baselines.get(expectation.host, ""))
-        self._recorder.judged(sample, holds=held.holds, saw=held.saw)
+        self._recorder.keep(msgspec.structs.replace(sample, holds=held.holds, saw=held.saw))
         return None if held.holds else held.saw
 
     async def _ask(self, waiting: Waiting) -> dict[tuple[str, str, str], Any]:

@@ -50,7 +50,7 @@ class Recorder:
             raise AgentError(host, f"its report on action {planned.id} cannot be read: {error}") from None
         self._actions[planned.id] = record
         for tool, text in result.get("snapshots", {}).items():
-            self.sample(step, host, tool, {"text": text, "at_ns": result["end_ns"], "sockets": result.get("sockets", ())})
+            self.keep(self.sample(step, host, tool, {"text": text, "at_ns": result["end_ns"], "sockets": result.get("sockets", ())}))
         return record
 
     def _action(self, host: str, step: int, planned: PlannedAction, result: Frame) -> ActionRecord:
@@ -96,8 +96,8 @@ class Recorder:
             )
 
     def sample(self, step: int, host: str, source: str, answer: Frame, expectation: int = -1) -> Sample:
-        """Take over what an observer said."""
-        record = msgspec.convert(
+        """What an observer said, as a record; :meth:`keep` keeps it."""
+        return msgspec.convert(
             {
                 "step": step,
                 "host": host,
@@ -109,12 +109,10 @@ class Recorder:
             },
             Sample,
         )
-        self.samples.append(record)
-        return record
 
-    def judged(self, record: Sample, *, holds: bool, saw: str) -> None:
-        """Keep the gate's opinion with its sample, the last one taken over."""
-        self.samples[self.samples.index(record, max(0, len(self.samples) - 64))] = msgspec.structs.replace(record, holds=holds, saw=saw)
+    def keep(self, sample: Sample) -> None:
+        """Take over a sample."""
+        self.samples.append(sample)
 
     def step(self, record: StepRecord) -> None:
         """A step has ended, or will never begin."""

@@ -1,0 +1,106 @@
+"""Topologies as they come up: bridges, routers, families, impaired links."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from orchestrator.errors import AgentError, Unsupported
+from orchestrator.loading import load_topology
+from orchestrator.model.topology import Host, LinkProperties, Network, Port, Topology
+from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.netns import Namespaces
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.namespaces
+
+
+def pair(link: LinkProperties) -> Topology:
+    ports = tuple(Port(host=name, interface="eth1", addresses=(f"10.8.0.{n}/24",)) for n, name in ((1, "a"), (2, "b")))
+    network = Network(name="lan", subnets=("10.8.0.0/24",), ports=ports, link=link)
+    return Topology(name="pair", hosts=(Host(name="a"), Host(name="b")), networks=(network,))
+
+
+def up(server: ForkServer, topology: Topology, body: Callable[[Namespaces], Awaitable[None]], family: str = "ipv4") -> None:
+    async def whole() -> None:
+        testbed = Namespaces(server, topology, family)
+        await testbed.up()
+        try:
+            await body(testbed)
+        finally:
+            await testbed.down()
+
+    asyncio.run(whole())
+
+
+def on(testbed: Namespaces, host: str, *words: str) -> str:
+    pid = testbed.processes[host]
+    done = subprocess.run(
+        ["nsenter", "-t", str(pid), "-m", "-n", "-u", "-p", "--", *words], capture_output=True, text=True, check=False, timeout=20
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["two-hosts", "line", "segment-4", "nat", "two-hosts-mtu-1300"])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_neighbours_answer_by_name(server: ForkServer, name: str, family: str) -> None:
+    topology = load_topology(ROOT / "topologies" / f"{name}.yaml")
+
+    async def body(testbed: Namespaces) -> None:
+        for network in topology.networks:
+            first, *others = [port.host for port in network.ports]
+            for other in others:
+                near = [address.split("/")[0] for port in network.ports if port.host == other for address in port.addresses]
+                target = next(address for address in near if (":" in address) == (family == "ipv6"))
+                assert "1 received" in on(testbed, first, "ping", "-c1", "-W2", target)
+
+    up(server, topology, body, family)
+
+
+def test_a_router_forwards_and_names_resolve_across_it(server: ForkServer) -> None:
+    topology = load_topology(ROOT / "topologies" / "line.yaml")
+
+    async def body(testbed: Namespaces) -> None:
+        shown = on(testbed, "romeo", "ping", "-c1", "-W2", "juliet")
+        assert "1 received" in shown
+        assert "ttl=63" in shown
+
+    up(server, topology, body)
+
+
+def test_a_host_has_its_name_its_interfaces_and_its_processes_only(server: ForkServer) -> None:
+    async def body(testbed: Namespaces) -> None:
+        assert on(testbed, "a", "hostname").strip() == "a"
+        assert "eth1" in on(testbed, "a", "ip", "-br", "link")
+        assert len(on(testbed, "a", "ps", "-e", "-o", "pid=").splitlines()) == 2
+
+    up(server, pair(LinkProperties()), body)
+
+
+def test_a_rate_is_set_where_the_topology_asks(server: ForkServer) -> None:
+    async def body(testbed: Namespaces) -> None:
+        assert "rate 1Mbit" in on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
+
+    up(server, pair(LinkProperties(rate_bits=1_000_000)), body)
+
+
+def test_delay_works_or_says_that_this_kernel_cannot(server: ForkServer) -> None:
+    async def body(testbed: Namespaces) -> None:
+        assert "netem" in on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
+
+    try:
+        up(server, pair(LinkProperties(delay_ns=10_000_000)), body)
+    except Unsupported as error:
+        assert "cannot impair the links of topology pair" in str(error)
+        pytest.skip(f"this kernel has no netem: {error}")
+
+
+def test_a_line_that_iproute2_refuses_is_told_in_its_words(server: ForkServer) -> None:
+    async def body(testbed: Namespaces) -> None:
+        with pytest.raises(AgentError, match="a: ip -batch"):
+            await testbed.sessions["a"].ask("lines", tool="ip", lines=["address add 10.8.0.1/24 dev nowhere"])
+
+    up(server, pair(LinkProperties()), body)
