@@ -85,12 +85,12 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     gc.disable()  # imports make no garbage, and looking for it costs a tenth of them
     import asyncio
 
-    from orchestrator import pipeline
+    from orchestrator import campaign, pipeline
     from orchestrator.loading.shelves import find_scenario
 
     gc.enable()
     jobs = pipeline.load_jobs([find_scenario(name) for name in files])
-    settings = pipeline.Settings(
+    settings = campaign.Settings(
         runs=options["runs"],
         jobs=options["jobs"],
         times=options["times"],
@@ -102,7 +102,7 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     quiet = options["as_json"]
     stream = sys.stderr if quiet else sys.stdout
     view = View(stream, jobs=settings.jobs, runs=len(jobs) * settings.times, verbose=options["verbose"], quiet=quiet)
-    runner = pipeline.Runner(settings, server, view.progress, view.say)
+    runner = campaign.Campaign(settings, server, view.progress, view.say)
     try:
         reports = asyncio.run(runner.run(jobs))
     finally:
@@ -115,7 +115,7 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
         _print_json(reports)
     else:
         view.summary(reports)
-    return runner.exit_code
+    return runner.exit_code(reports)
 
 
 def _print_json(reports: list[Report]) -> None:
@@ -184,12 +184,12 @@ def recheck(run: str, scenario: str | None, runs: str, *, as_json: bool, verbose
     """Judge a stored run again, without hosts. RUN is a folder, an id, a scenario's name or 'latest'."""
     from pathlib import Path
 
-    from orchestrator import pipeline, store
+    from orchestrator import campaign, pipeline, store
     from orchestrator.loading.shelves import find_scenario
 
     report = pipeline.recheck(store.find_run(Path(runs), run), find_scenario(scenario) if scenario else None)
     _show(report, as_json=as_json, verbose=verbose)
-    _leave(pipeline.exit_code([report]))
+    _leave(campaign.exit_code([report]))
 
 
 @cli.command()

@@ -1,18 +1,15 @@
 """The one module that knows every stage: load, survey, plan, bring up, run, take down, analyse, judge, report, each saved as it ends.
 
-Data flows one way. ``Runner`` runs many scenarios on testbeds of their own; :func:`recheck` begins in the middle, from what was saved, and
-needs no host.
-Modules of later stages are imported while the hosts come up, not before.
+Data flows one way. :class:`Run` takes one scenario through all of it; :func:`recheck` begins in the middle, from what was saved, and needs
+no host. Modules of later stages are imported while the hosts come up, not before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -23,14 +20,15 @@ from orchestrator import planning, store
 from orchestrator.agent import protocol
 from orchestrator.engine.filters import compile_filter
 from orchestrator.engine.lockstep import Lockstep
+from orchestrator.engine.watching import Watcher
 from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, Unsupported
 from orchestrator.loading import load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.model.plan import Plan, PlannedStep
-from orchestrator.model.record import RunRecord, StepRecord
+from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Scenario
 from orchestrator.model.topology import Topology
-from orchestrator.model.verdict import EXIT_CODES, Report, Value, worst
+from orchestrator.model.verdict import Report
 from orchestrator.model.words.values import Record
 from orchestrator.testbeds import netns
 from orchestrator.testbeds.forkserver import ForkServer
@@ -38,33 +36,14 @@ from orchestrator.testbeds.forkserver import ForkServer
 _BIG_BYTES = 1_000_000
 
 
-class Progress(Protocol):
-    """Who watches the runs."""
+class Progress(Watcher, Protocol):
+    """Who watches a run, from its plan to its report."""
 
     def run_begins(self, plan: Plan) -> None:
         """A run begins."""
 
-    def step_begins(self, step: PlannedStep) -> None:
-        """A step fires."""
-
-    def step_waits(self, step: PlannedStep, text: str) -> None:
-        """What a step waits for."""
-
-    def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
-        """A step is over."""
-
     def run_ends(self, report: Report) -> None:
         """A run is judged."""
-
-
-class Settings(Record, frozen=True, kw_only=True):
-    """How to run: where runs are kept, how many at once, how often, and when hosts stay up."""
-
-    runs: str = "runs"
-    jobs: int = 1
-    times: int = 1
-    keep: bool = False
-    pause_on_fail: bool = False
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -99,88 +78,19 @@ def make_plan(job: Job) -> Plan:
     return planning.plan(job.scenario, netns.survey(job.topology, planning.needs(job.scenario)))
 
 
-class Runner:
-    """Runs jobs on namespaces, several at once where asked. A scenario that wants to be alone waits for the others."""
+class Run:
+    """One job from survey to report, on hosts of its own."""
 
-    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[], Progress], say: Callable[[str], None]) -> None:
-        self.settings = settings
-        self.reports: list[Report] = []
-        self.interrupted = ""
-        self.say = say
-        self._server = server
-        self._progress = progress
-        self._running: set[_Run] = set()
-
-    async def run(self, jobs: Sequence[Job]) -> list[Report]:
-        """Run them all, as often as the settings say; reports come in the order of the jobs."""
-        wanted = [job for job in jobs for _ in range(self.settings.times)]
-        beside = [(index, job) for index, job in enumerate(wanted) if not job.scenario.alone]
-        alone = [(index, job) for index, job in enumerate(wanted) if job.scenario.alone]
-        found: dict[int, Report] = {}
-        with self._signals():
-            limit = asyncio.Semaphore(max(1, self.settings.jobs))
-            tasks: list[asyncio.Task[None]] = []
-            for index, job in beside:
-                await limit.acquire()
-                if self.interrupted:
-                    break
-                tasks.append(asyncio.create_task(self._one(index, job, found)))
-                tasks[-1].add_done_callback(lambda _task: limit.release())
-            failed = [error for error in await asyncio.gather(*tasks, return_exceptions=True) if error is not None]
-            if failed:
-                raise failed[0]
-            for index, job in alone:
-                if not self.interrupted:
-                    await self._one(index, job, found)
-        self.reports = [found[index] for index in sorted(found)]
-        return self.reports
-
-    async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
-        run = _Run(self, job, self._server, self._progress())
-        self._running.add(run)
-        try:
-            found[index] = await run.whole()
-        finally:
-            self._running.discard(run)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
-        loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        for number in numbers:
-            loop.add_signal_handler(number, self.interrupt, signal.Signals(number).name)
-        try:
-            yield
-        finally:
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
-    def interrupt(self, name: str) -> None:
-        """Stop; hosts that were only kept up are let go instead."""
-        holding = [run for run in self._running if run.holding]
-        for run in holding:
-            run.release()
-        if not holding:
-            self.interrupted = name
-            for run in self._running:
-                run.interrupt(f"interrupted by {name}")
-
-    @property
-    def exit_code(self) -> int:
-        """What the process says."""
-        return 130 if self.interrupted else EXIT_CODES[worst(tuple(report.value for report in self.reports))]
-
-
-class _Run:
-    """One job from survey to report."""
-
-    def __init__(self, runner: Runner, job: Job, server: ForkServer, progress: Progress) -> None:
-        self.runner = runner
+    def __init__(self, job: Job, server: ForkServer, runs: Path, progress: Progress) -> None:
         self.job = job
-        self.progress = progress
         self.id = os.urandom(4).hex()
+        self.wants_to_hold: Callable[[RunRecord], bool] = lambda _record: False
+        """Whether the hosts stay up after the last step, until :meth:`release`."""
+        self.on_hold: Callable[[RunRecord, Sequence[str]], None] = lambda _record, _hosts: None
+        """Told, with the hosts' names, when they stay up."""
         self.holding = False
+        self._progress = progress
+        self._runs = runs
         self._server = server
         self._engine: Lockstep | None = None
         self._reason = ""
@@ -188,8 +98,9 @@ class _Run:
         self._released = asyncio.Event()
 
     def interrupt(self, reason: str) -> None:
-        """Stop as soon as possible."""
+        """Stop as soon as possible; hosts that are only kept up are let go."""
         self._reason = reason
+        self._released.set()
         if self._engine is not None:
             self._engine.interrupt(reason)
         elif self._bringing_up is not None:
@@ -200,20 +111,24 @@ class _Run:
         self._released.set()
 
     async def whole(self) -> Report:
+        """Every stage, each kept as it ends.
+
+        :raises StoreError: the run directory cannot be written.
+        :raises InputProblems: tcpdump does not understand a capture filter.
+        """
         job, began = self.job, time.time_ns()
-        plan = make_plan(job)
-        plan = await _with_filters(plan, job.scenario)
-        directory = store.RunDirectory.create(Path(self.runner.settings.runs), plan.scenario, self.id, began)
+        plan = await _with_filters(make_plan(job), job.scenario)
+        directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
         directory.copy_input(Path(job.path))
         directory.copy_input(Path(job.topology.path))
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
-        self.progress.run_begins(plan)
+        self._progress.run_begins(plan)
         record = await self._record(plan, directory, captures, began)
         captures.close()
         directory.write(store.RECORD, record)
         report = await _conclude(plan, record, directory)
-        self.progress.run_ends(report)
+        self._progress.run_ends(report)
         return report
 
     async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, began: int) -> RunRecord:
@@ -222,6 +137,8 @@ class _Run:
 
         if plan.skip is not None:
             return short("skipped", plan.skip)
+        if self._reason:
+            return short("interrupted", self._reason)
         testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
             self._bringing_up = asyncio.create_task(testbed.up())
@@ -242,24 +159,18 @@ class _Run:
             await testbed.down()
 
     async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
-        self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self.progress)
+        self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
         record = await self._engine.run()
-        if self._reason == "" and self._wants_to_hold(record):
+        if not self._reason and self.wants_to_hold(record):
             await self._hold(directory, testbed, record)
         return await self._engine.finish(record)
-
-    def _wants_to_hold(self, record: RunRecord) -> bool:
-        settings = self.runner.settings
-        return settings.keep or (settings.pause_on_fail and record.status == "failed")
 
     async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
         """Keep the hosts up until a person has seen enough."""
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
         directory.write(store.LIVE, live)
         self.holding = True
-        names = ", ".join(f"orchestrate shell {name}" for name in testbed.processes)
-        why = f"{record.reason}\n" if record.reason else ""
-        self.runner.say(f"{why}The hosts stay up. In another terminal: {names}\nCtrl-C here takes them down and goes on.")
+        self.on_hold(record, tuple(testbed.processes))
         try:
             await asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()))
             await self._released.wait()
@@ -337,8 +248,3 @@ def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
 def _doing(step: PlannedStep) -> list[object]:
     """What a step does, without what is expected of it."""
     return [(action.id, action.host, action.action) for action in step.actions]
-
-
-def exit_code(reports: Sequence[Report]) -> int:
-    """What the process says of these reports."""
-    return EXIT_CODES[worst(tuple(Value(report.value) for report in reports))]

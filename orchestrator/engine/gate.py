@@ -10,21 +10,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.engine.recorder import Recorder
+from orchestrator.engine.watching import Watcher
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord
 from orchestrator.model.words.actions import Wait, typed
 from orchestrator.model.words.expectations import Live, OutputExpectation, ToolExpectation
 from orchestrator.readings import live, outcome
-
-if TYPE_CHECKING:
-    from orchestrator.engine.lockstep import Watcher
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05

@@ -24,7 +24,8 @@ from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.engine.gate import Gate, unmet
 from orchestrator.engine.recorder import Recorder
-from orchestrator.errors import AgentError, AgentLost, HostErrors, OrchestratorError, Overdue
+from orchestrator.engine.watching import Watcher
+from orchestrator.errors import AgentError, AgentLost, HostErrors, OrchestratorError, Overdue, StoreError
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, CaptureRecord, RunRecord, StepRecord
 from orchestrator.model.words.actions import typed
@@ -33,19 +34,6 @@ _GRACE_S = 2.0
 _FINISH_S = 10.0
 _TOGETHER_NS = 6_000_000
 _NEVER_ENDING = {"start", "wait"}
-
-
-class Watcher(Protocol):
-    """Who is told how the run goes."""
-
-    def step_begins(self, step: PlannedStep) -> None:
-        """A step fires."""
-
-    def step_waits(self, step: PlannedStep, text: str) -> None:
-        """What a step still waits for."""
-
-    def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
-        """A step is over."""
 
 
 class Keeper(Protocol):
@@ -77,6 +65,7 @@ class Lockstep:
         self._over_ns = 0
         self._failures: list[str] = []
         self._stop_reason = ""
+        self._unkept: StoreError | None = None
         self._work: asyncio.Task[None] | None = None
         self._environments: dict[str, asyncio.Future[Any]] = {}
         self._gate = Gate(plan, self.sessions, self.recorder, watcher)
@@ -95,6 +84,8 @@ class Lockstep:
         except TimeoutError:
             status, reason = "failed", f"the run took longer than {self.plan.timeout_ns / 1e9:g} s"
         except asyncio.CancelledError:
+            if self._unkept is not None:
+                raise self._unkept from None
             status, reason = "interrupted", self._stop_reason or "interrupted"
         except OrchestratorError as error:
             status, reason = "error", str(error)
@@ -113,6 +104,8 @@ class Lockstep:
         # Captures end everywhere before anything is undone anywhere: what undoing sends is no part of the lab.
         await asyncio.gather(*(self._seal(host) for host in self.sessions))
         answers = await asyncio.gather(*(self._finish(host) for host in self.sessions))
+        if self._unkept is not None:
+            raise self._unkept
         lost = [text for text in answers if text]
         status, reason = record.status, record.reason
         if lost and status in ("completed", "failed"):
@@ -254,6 +247,9 @@ class Lockstep:
                 self.keeper.write(host, base64.b64decode(frame["data"], validate=True))
             elif frame["tell"] == protocol.ENDED:
                 self.recorder.action(host, frame["result"])
+        except StoreError as error:
+            self._unkept = error
+            self.interrupt(str(error))
         except (binascii.Error, KeyError, TypeError, ValueError, AgentError) as error:
             self._failures.append(f"{host}: it told what cannot be read: {error}")
 

@@ -98,16 +98,17 @@ class _Reader:
         if flags & SYN:
             self.isn = segment.seq
             self._note(Kind.SYN_ACK_OUT if flags & ACK else Kind.SYN_OUT, segment, position)
-        elif flags & ACK:
-            if self.next_in is not None and not at_least(self.next_in, segment.ack):
-                self.next_in = segment.ack  # the end itself says that it has more than this capture saw come
+        else:
             self.acks_of_syn = _KEPT
+        if flags & ACK:
             self._acknowledge(segment, position)
         if flags & FIN:
             self.fin_out = (segment.seq + segment.length) & _MODULUS
             self._note(Kind.FIN_OUT, segment, position)
 
     def _acknowledge(self, segment: Segment, position: int) -> None:
+        if self.next_in is None or not at_least(self.next_in, segment.ack):
+            self.next_in = segment.ack  # the end itself says that it has more than this capture saw come
         if self.fin_in is not None and not self.fin_acknowledged and at_least(segment.ack, self.fin_in[0] + 1):
             self.fin_acknowledged = True
             self._note(Kind.ACK_OF_FIN_OUT, segment, position)

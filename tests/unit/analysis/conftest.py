@@ -52,7 +52,7 @@ class Wire:
         return struct.pack("!HHH8sH", direction, 1, 6, bytes(8), kind) + payload
 
     @staticmethod
-    def ipv4(payload, source=ROMEO, destination=JULIET, protocol=6, options=b"", fragment=0, total=None, ttl=64):
+    def ipv4(payload, source=ROMEO, destination=JULIET, protocol=6, options=b"", fragment=0, total=None, ttl=64):  # noqa: PLR0917 - a header's fields, in their order
         header = 20 + len(options)
         total = header + len(payload) if total is None else total
         first = struct.pack("!BBHHHBBH", 0x40 | header // 4, 0, total, 1, fragment, ttl, protocol, 0)
@@ -64,7 +64,7 @@ class Wire:
         return struct.pack("!IHBB", 6 << 28, len(payload) if length is None else length, following, 64) + ends + payload
 
     @staticmethod
-    def tcp(flags, seq, ack=0, data=b"", ports=(40000, 4000), options=b"", window=502, urgent=0):
+    def tcp(flags, seq, ack=0, data=b"", ports=(40000, 4000), options=b"", window=502, urgent=0):  # noqa: PLR0917 - a header's fields, in their order
         assert len(options) % 4 == 0
         header = struct.pack("!HHII", *ports, seq % 2**32, ack % 2**32)
         return header + struct.pack("!BBHHH", (5 + len(options) // 4) << 4, flags_bits(flags), window, 0, urgent) + options + data
@@ -81,7 +81,7 @@ class Talk:
         self.frames = {"romeo": [], "juliet": []}
         self.isn = {"romeo": 1000, "juliet": 5000}
 
-    def say(self, at_ms, sender, flags, seq=0, ack=0, data=b"", seen=("romeo", "juliet"), ports=(40000, 4000), **fields):
+    def say(self, at_ms, sender, flags, seq=0, ack=0, data=b"", seen=("romeo", "juliet"), ports=(40000, 4000), **fields):  # noqa: PLR0917 - a header's fields, in their order
         """``seq`` and ``ack`` are relative to the ISNs."""
         ours = sender == "romeo"
         other = "juliet" if ours else "romeo"
@@ -108,7 +108,7 @@ class Run:
         self.actions, self.records, self.samples, self.captures = [], [], [], {}
         self.sockets = {}
 
-    def call(self, start_ms, end_ms, host, text, method, receiver="", names=(), arguments=(), local="", peer="", **told):
+    def call(self, start_ms, end_ms, host, text, method, receiver="", names=(), arguments=(), local="", peer="", **told):  # noqa: PLR0917 - a header's fields, in their order
         """One call that took from ``start_ms`` to ``end_ms``; ``local`` and ``peer`` are its socket's ends afterwards."""
         name = names[0] if names else receiver
         closed = method == "close"
@@ -149,7 +149,14 @@ class Run:
         kept = tuple(CaptureRecord(host=host, file=f"{host}.pcap", dropped=0, complete=True) for host in captures)
         kept = tuple(self.captures.get(one.host, one) for one in kept)
         return RunRecord(
-            run_id="r", label="x", status="completed", start_ns=BEGIN, end_ns=BEGIN, captures=kept, actions=tuple(self.records), samples=tuple(self.samples)
+            run_id="r",
+            label="x",
+            status="completed",
+            start_ns=BEGIN,
+            end_ns=BEGIN,
+            captures=kept,
+            actions=tuple(self.records),
+            samples=tuple(self.samples),
         )
 
     def evidence(self, captures: Mapping[str, bytes]) -> Evidence:
@@ -157,7 +164,9 @@ class Run:
 
     def states(self, captures, host, name=None):
         """The states of one end: of the socket called ``name``, else of the only connection there; with the question where there is one."""
-        found = [one for one in self.evidence(captures).histories if one.host == host and (name is None or name in one.sockets) and one.peer]
+        found = [
+            one for one in self.evidence(captures).histories if one.host == host and (name is None or name in one.sockets) and one.peer
+        ]
         assert len(found) == 1, found
         path = " ".join(transition.state for transition in found[0].transitions)
         return f"{path} ? {found[0].question}" if found[0].question else path
@@ -194,7 +203,14 @@ def plan(steps=()):
     topology = Topology(name="t", hosts=hosts, networks=(lan, left, right))
     testbed = Testbed(kind="netns", topology=topology, hosts=())
     return Plan(
-        scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=tuple(HostPlan(name=host.name) for host in hosts), steps=steps, timeout_ns=1
+        scenario="x",
+        label="x",
+        title="",
+        family="ipv4",
+        testbed=testbed,
+        hosts=tuple(HostPlan(name=host.name) for host in hosts),
+        steps=steps,
+        timeout_ns=1,
     )
 
 

@@ -27,8 +27,8 @@ def told(evidence):
     for capture in evidence.captures:
         lines.append(f"# {capture.host}")
         assert capture.problem == ""
-        for segment in (one for one in evidence.segments if one.capture == capture.host):
-            lines.append(f"{segment.number:>3} {'>' if segment.outgoing else '<'} {segment.text}")
+        own = [one for one in evidence.segments if one.capture == capture.host]
+        lines += [f"{one.number:>3} {'>' if one.outgoing else '<'} {one.text}" for one in own]
     lines += [f"{one.host} {one.local} {one.peer}: {' '.join(two.state for two in one.transitions)}" for one in evidence.histories]
     return "\n".join(lines) + "\n"
 

@@ -1,12 +1,14 @@
 """Histories inferred from the wire alone, from calls with it, and from ``ss``; and the questions that are asked instead of guessing."""
 
 import pytest
+from msgspec.structs import replace
 
-from orchestrator.model.record import CaptureRecord
+from orchestrator.model.record import CallRecord, CaptureRecord, SocketFacts
 from orchestrator.model.words.actions import Run
 
 OPEN = "CLOSED SYN_SENT ESTABLISHED"
 CHILD = "LISTEN SYN_RECEIVED ESTABLISHED"
+MILLI = 1_000_000
 HERE, THERE = "10.10.0.100:40000", "10.10.0.101:4000"
 
 
@@ -43,7 +45,9 @@ def test_a_fin_that_crosses_ours_on_the_way_in(run, talk):
 
 def test_simultaneous_open(run, talk):
     talk.say(1, "romeo", "S", seen=["romeo"]).say(1, "juliet", "S", seen=["juliet"])
-    talk.say(1.05, "romeo", "S", seen=["juliet"]).say(1.05, "juliet", "S", seen=["romeo"]).say(1.1, "romeo", "S.", 0, 1).say(1.11, "juliet", "S.", 0, 1)
+    talk.say(1.05, "romeo", "S", seen=["juliet"]).say(1.05, "juliet", "S", seen=["romeo"]).say(1.1, "romeo", "S.", 0, 1).say(
+        1.11, "juliet", "S.", 0, 1
+    )
     assert both(run, talk) == ("CLOSED SYN_SENT SYN_RECEIVED ESTABLISHED",) * 2
 
 
@@ -138,9 +142,28 @@ def test_a_capture_that_began_late_asks(run, talk):
 
 def test_each_transition_says_when_and_from_what(run, talk, wire):
     (history,) = run.evidence(talk.open().captures("romeo")).histories
-    assert [(one.at_ns - wire.BEGIN, one.source) for one in history.transitions] == [(1_000_000, "wire"), (1_000_000, "wire"), (1_100_000, "wire")]
+    assert [(one.at_ns - wire.BEGIN, one.source) for one in history.transitions] == [
+        (1_000_000, "wire"),
+        (1_000_000, "wire"),
+        (1_100_000, "wire"),
+    ]
     assert history.transitions[-1].cause == "received SYN,ACK: juliet.4000 > romeo.40000 S. 0:0(0) ack 1 win 502"
     assert (history.local, history.peer, history.sockets) == (HERE, THERE, ())
+
+
+def test_a_fin_that_is_repeated_may_bring_the_ack_of_ours(run, talk):
+    talk.open().say(2, "juliet", "F.", 1, 1, seen=["romeo"]).say(2.01, "romeo", "F.", 1, 1).say(2.02, "romeo", ".", 2, 2)
+    talk.say(200, "juliet", "F.", 1, 2)
+    assert run.states(talk.captures("romeo"), "romeo") == f"{OPEN} FIN_WAIT_1 CLOSING TIME_WAIT"
+
+
+def test_the_ends_own_acks_say_what_is_expected_next(run, talk):
+    talk.say(1, "romeo", "S", seen=[]).say(1.1, "juliet", "S.", 0, 1).say(2, "romeo", ".", 1, 1, seen=[]).say(3, "romeo", "R", 1)
+    assert run.states(talk.captures("juliet"), "juliet") == "LISTEN SYN_RECEIVED LISTEN"
+
+
+def test_a_segment_without_any_flag_moves_nothing(run, talk):
+    assert run.states(talk.open().say(2, "romeo", "none", 1).say(3, "juliet", "none", 1).captures("romeo"), "romeo") == OPEN
 
 
 # Calls.
@@ -151,7 +174,17 @@ def made(run, host="romeo", name="sock"):
 
 
 def connect(run, start=0.9, end=1.5, local=HERE, **told):
-    return run.call(start, end, "romeo", 'sock.connect(("juliet", 4000))', "connect", "sock", arguments=({"tuple": ["10.10.0.101", 4000]},), local=local, **told)
+    return run.call(
+        start,
+        end,
+        "romeo",
+        'sock.connect(("juliet", 4000))',
+        "connect",
+        "sock",
+        arguments=({"tuple": ["10.10.0.101", 4000]},),
+        local=local,
+        **told,
+    )
 
 
 def failed(errno, **more):
@@ -160,6 +193,68 @@ def failed(errno, **more):
 
 def close(run, at, how="close", *arguments, host="romeo", name="sock"):
     return run.call(at, at + 0.2, host, f"{name}.{how}()", how, name, arguments=arguments, local=HERE, peer=THERE)
+
+
+def test_a_reset_whose_number_nobody_knows_asks(run, talk):
+    connect(made(run), peer=THERE)
+    assert "? whether the RST in frame 1 was acceptable is open" in run.states(
+        talk.say(9, "juliet", "R", 1).captures("romeo"), "romeo", "sock"
+    )
+
+
+def test_a_socket_that_could_not_be_made_and_names_that_nothing_made(run, wire):
+    run.call(0, 0.1, "romeo", "sock = socket.socket(9, 9)", "socket.socket", names=("sock",), **failed("EAFNOSUPPORT"))
+    close(run, 1)
+    assert run.evidence({"romeo": wire.pcap()}).histories == ()
+
+
+def test_an_address_that_is_no_inet_address(run, wire):
+    made(run)
+    run.call(1, 2, "romeo", "sock.connect('/run/x')", "connect", "sock", arguments=("/run/x",), **failed("EINVAL"))
+    (history,) = run.evidence({"romeo": wire.pcap()}).histories
+    assert (history.peer, [one.state for one in history.transitions]) == ("", ["CLOSED"])
+
+
+def test_what_a_sample_knows_of_a_named_socket_counts(run, talk):
+    connect(made(run), local="")
+    facts = SocketFacts(name="sock", cookie=1, local=HERE, peer=THERE)
+    stranger = SocketFacts(name="sock", cookie=77, local="10.0.0.9:1", peer="10.0.0.9:2")
+    run.ss(50, "romeo", f"ESTAB {HERE} {THERE}")
+    run.samples[-1] = replace(run.samples[-1], sockets=(facts, stranger))
+    (history,) = run.evidence(talk.captures()).histories
+    assert (history.local, history.peer) == (HERE, THERE)
+
+
+def test_an_accepted_socket_whose_name_was_thrown_away(run, talk):
+    run.call(0, 0.1, "juliet", "server = socket.socket()", "socket.socket", names=("server",))
+    run.call(0.4, 5, "juliet", "server.accept()", "accept", "server")
+    histories = run.evidence(talk.open().captures("juliet")).histories
+    assert {one.sockets for one in histories} == {("server",), ()}
+
+
+@pytest.mark.parametrize(
+    ("value", "path"), [(0, OPEN), (111, "CLOSED SYN_SENT CLOSED"), (115, "CLOSED SYN_SENT"), (4711, "CLOSED SYN_SENT CLOSED")]
+)
+def test_what_connect_ex_returns(run, wire, value, path):
+    made(run).call(
+        1, 2, "romeo", "sock.connect_ex(...)", "connect_ex", "sock", arguments=({"tuple": ["juliet", 4000]},), local=HERE, value=value
+    )
+    assert run.states({"romeo": wire.pcap()}, "romeo", "sock").partition(" ?")[0] == path
+
+
+def test_calls_beyond_the_plans_own_are_known_by_their_sockets(run, talk):
+    connect(made(run), peer=THERE)
+    first = run.records[-1]
+    shut = CallRecord(
+        text="sock.shutdown(...)",
+        method="shutdown",
+        status="done",
+        start_ns=first.end_ns + MILLI,
+        end_ns=first.end_ns + MILLI,
+        sockets=first.calls[0].sockets,
+    )
+    run.records[-1] = replace(first, calls=(*first.calls, shut))
+    assert run.states(talk.open().captures("romeo"), "romeo", "sock") == f"{OPEN} FIN_WAIT_1"
 
 
 def test_a_socket_that_was_never_used(run, wire):
@@ -219,7 +314,9 @@ def test_a_refused_connect_is_found_by_what_it_aimed_at(run, talk, local):
 
 
 def test_connect_ex_gives_its_error_as_a_number(run, talk):
-    made(run).call(0.9, 9, "romeo", "sock.connect_ex(...)", "connect_ex", "sock", arguments=({"tuple": ["juliet", 4000]},), local=HERE, value=110)
+    made(run).call(
+        0.9, 9, "romeo", "sock.connect_ex(...)", "connect_ex", "sock", arguments=({"tuple": ["juliet", 4000]},), local=HERE, value=110
+    )
     talk.say(1, "romeo", "S")
     assert run.states(talk.captures("romeo"), "romeo", "sock") == "CLOSED SYN_SENT CLOSED"
 
@@ -287,7 +384,11 @@ def test_a_capture_that_shows_nothing_of_an_open_connection_asks(run, wire):
 
 @pytest.mark.parametrize(
     ("trouble", "said"),
-    [({"dropped": 3, "complete": True}, "lost 3 frames"), ({}, "was cut short"), ({"complete": True, "frames": 9}, "cannot be read whole: 9 frames")],
+    [
+        ({"dropped": 3, "complete": True}, "lost 3 frames"),
+        ({}, "was cut short"),
+        ({"complete": True, "frames": 9}, "cannot be read whole: 9 frames"),
+    ],
 )
 def test_a_capture_that_cannot_be_trusted_asks(run, talk, trouble, said):
     connect(made(run), peer=THERE)
@@ -354,11 +455,11 @@ def drop(run, host, words="-I INPUT -p tcp -j DROP"):
 def test_a_dropped_syn_ack_holds_syn_received_and_syn_sent(run, talk):
     drop(run, "romeo", "-I INPUT -p tcp --tcp-flags SYN,ACK SYN,ACK -j DROP").remove(2000, "romeo")
     talk.say(1, "romeo", "S").say(1.1, "juliet", "S.", 0, 1).say(1001, "romeo", "S").say(1001.1, "juliet", "S.", 0, 1)
-    assert both(run, talk) == (
+    asked = (
         "CLOSED SYN_SENT ? frame 4 of romeo's capture (juliet.4000 > romeo.40000 S. 0:0(0) ack 1 win 502) came while a rule was in force"
-        " there, and nothing that romeo did next tells whether TCP got it",
-        "LISTEN SYN_RECEIVED",
+        " there, and nothing that romeo did next tells whether TCP got it"
     )
+    assert both(run, talk) == (asked, "LISTEN SYN_RECEIVED")
     talk.say(3001, "romeo", "S").say(3001.1, "juliet", "S.", 0, 1).say(3001.2, "romeo", ".", 1, 1)
     assert both(run, talk) == (OPEN, CHILD)
 
@@ -437,7 +538,9 @@ def test_a_doubtful_fin(run, talk, then, path):
 
 def test_a_fin_that_arrived_only_the_second_time(run, talk):
     drop(run, "romeo").remove(100, "romeo")
-    talk.open().say(2, "juliet", "F.", 1, 1).say(50, "romeo", "P.", 1, 1, b"x").say(200, "juliet", "F.", 1, 2).say(200.1, "romeo", ".", 2, 2)
+    talk.open().say(2, "juliet", "F.", 1, 1).say(50, "romeo", "P.", 1, 1, b"x").say(200, "juliet", "F.", 1, 2).say(
+        200.1, "romeo", ".", 2, 2
+    )
     (history,) = run.evidence(talk.captures("romeo")).histories
     assert (history.transitions[-1].state, history.transitions[-1].at_ns % 1_000_000_000) == ("CLOSE_WAIT", 200_000_000)
 
@@ -507,7 +610,9 @@ def test_a_sample_that_lacks_what_is_seen_again_is_a_contradiction(run, talk):
 
 def test_a_sample_that_contradicts(run, talk):
     run.ss(500, "romeo", f"CLOSE-WAIT {HERE} {THERE}")
-    assert run.states(talk.open().captures("romeo"), "romeo").endswith("? ss showed CLOSE_WAIT on romeo when the other witnesses make it ESTABLISHED")
+    assert run.states(talk.open().captures("romeo"), "romeo").endswith(
+        "? ss showed CLOSE_WAIT on romeo when the other witnesses make it ESTABLISHED"
+    )
 
 
 def test_a_sample_of_an_earlier_use_of_the_four_tuple_is_not_held_against_it(run, talk):
@@ -535,5 +640,5 @@ def test_a_programs_listening_socket(run, wire):
 
 def test_a_sample_that_cannot_be_read_says_nothing(run, talk):
     run.ss(500, "romeo")
-    run.samples[-1] = type(run.samples[-1])(step=1, host="romeo", source="ss", at_ns=run.samples[-1].at_ns, text="tcp torn")
+    run.samples[-1] = replace(run.samples[-1], text="tcp torn")
     assert run.states(talk.open().captures("romeo"), "romeo") == OPEN

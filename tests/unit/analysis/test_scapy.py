@@ -11,7 +11,9 @@ logging.getLogger("scapy").setLevel(logging.ERROR)
 scapy = pytest.importorskip("scapy.all")
 
 OPTIONS = [
-    ("MSS", 1460), ("NOP", None), ("SAckOK", b""), ("Timestamp", (7, 8)), ("WScale", 9), ("SAck", (100, 200)), ("SAck", (100, 200, 300, 400)), ("EOL", None),
+    ("MSS", 1460), ("NOP", None), ("SAckOK", b""), ("Timestamp", (7, 8)), ("WScale", 9), ("SAck", (100, 200)),
+    ("SAck", (100, 200, 300, 400)),
+    ("EOL", None),
 ]  # fmt: skip
 NAMES = {"MSS": "mss", "NOP": "nop", "SAckOK": "sackOK", "Timestamp": "TS", "WScale": "wscale", "SAck": "sack", "EOL": "eol"}
 
@@ -24,7 +26,9 @@ def ethernet():
 def segment(dice: random.Random):
     version = dice.choice((4, 6))
     if version == 4:
-        network = scapy.IP(src="10.10.0.100", dst="10.10.0.101", ttl=dice.randrange(1, 256), options=dice.choice(([], [scapy.IPOption(b"\x01" * 4)])))
+        network = scapy.IP(
+            src="10.10.0.100", dst="10.10.0.101", ttl=dice.randrange(1, 256), options=dice.choice(([], [scapy.IPOption(b"\x01" * 4)]))
+        )
     else:
         network = scapy.IPv6(src="fd00::100", dst="fd00::101", hlim=dice.randrange(1, 256))
         if dice.random() < 0.3:

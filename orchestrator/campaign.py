@@ -1,0 +1,120 @@
+"""Many runs, and their tally: several at once where asked, each on hosts of its own, stopped together by a signal.
+
+Knows how many and how often, not what a run is made of. A scenario that wants to be alone waits until the others are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestrator.model.record import RunRecord
+from orchestrator.model.verdict import EXIT_CODES, Report, worst
+from orchestrator.model.words.values import Record
+from orchestrator.pipeline import Job, Progress, Run
+from orchestrator.testbeds.forkserver import ForkServer
+
+INTERRUPTED = 130
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """How to run: where runs are kept, how many at once, how often, and when hosts stay up."""
+
+    runs: str = "runs"
+    jobs: int = 1
+    times: int = 1
+    keep: bool = False
+    pause_on_fail: bool = False
+
+
+class Campaign:
+    """Runs jobs on namespaces. ``progress`` makes a watcher for each run; ``say`` tells a person what is no report."""
+
+    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[], Progress], say: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.interrupted = ""
+        self._server = server
+        self._progress = progress
+        self._say = say
+        self._running: set[Run] = set()
+
+    async def run(self, jobs: Sequence[Job]) -> list[Report]:
+        """Run them all, as often as the settings say; reports come in the order of the jobs.
+
+        :raises OrchestratorError: what the first run raised that could not even be kept, when all others have ended.
+        """
+        wanted = list(enumerate(job for job in jobs for _ in range(self.settings.times)))
+        found: dict[int, Report] = {}
+        with self._signals():
+            await self._beside([(index, job) for index, job in wanted if not job.scenario.alone], found)
+            for index, job in wanted:
+                if job.scenario.alone and not self.interrupted:
+                    await self._one(index, job, found)
+        return [found[index] for index in sorted(found)]
+
+    async def _beside(self, jobs: Sequence[tuple[int, Job]], found: dict[int, Report]) -> None:
+        limit = asyncio.Semaphore(self.settings.jobs)
+        tasks: list[asyncio.Task[None]] = []
+        for index, job in jobs:
+            await limit.acquire()
+            if self.interrupted:
+                break
+            task = asyncio.create_task(self._one(index, job, found))
+            task.add_done_callback(lambda _task: limit.release())
+            tasks.append(task)
+        failed = [error for error in await asyncio.gather(*tasks, return_exceptions=True) if error is not None]
+        if failed:
+            raise failed[0]
+
+    async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
+        run = Run(job, self._server, Path(self.settings.runs), self._progress())
+        run.wants_to_hold = self._wants_to_hold
+        run.on_hold = self._tell_of_hold
+        self._running.add(run)
+        try:
+            found[index] = await run.whole()
+        finally:
+            self._running.discard(run)
+
+    def _wants_to_hold(self, record: RunRecord) -> bool:
+        return self.settings.keep or (self.settings.pause_on_fail and record.status == "failed")
+
+    def _tell_of_hold(self, record: RunRecord, hosts: Sequence[str]) -> None:
+        why = [record.reason] if record.reason else []
+        ways = ", ".join(f"orchestrate shell {host}" for host in hosts)
+        self._say("\n".join([*why, f"The hosts stay up. In another terminal: {ways}", "Ctrl-C here takes them down."]))
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
+        loop = asyncio.get_running_loop()
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for number in numbers:
+            loop.add_signal_handler(number, self.interrupt, number.name)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+    def interrupt(self, name: str) -> None:
+        """Stop everything; hosts that were only kept up are let go instead."""
+        holding = [run for run in self._running if run.holding]
+        for run in holding:
+            run.release()
+        if not holding:
+            self.interrupted = name
+            for run in self._running:
+                run.interrupt(f"interrupted by {name}")
+
+    def exit_code(self, reports: Sequence[Report]) -> int:
+        """What the process says."""
+        return INTERRUPTED if self.interrupted else exit_code(reports)
+
+
+def exit_code(reports: Sequence[Report]) -> int:
+    """What the process says of these reports."""
+    return EXIT_CODES[worst(tuple(report.value for report in reports))]

@@ -1,0 +1,460 @@
+"""``packets``, ``count`` and ``icmp`` judged from segments made by hand."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from orchestrator.checks.captured.lines import Line, line_text
+from orchestrator.checks.captured.sequence import parting
+from orchestrator.checks.wire import judge_wire
+from orchestrator.model.evidence import CaptureEvidence, Evidence, History, Option, Quoted, Segment
+from orchestrator.model.plan import HostPlan, Plan
+from orchestrator.model.record import ActionRecord, CallRecord, RunRecord, Sample, SocketFacts, StepRecord
+from orchestrator.model.tcp import flags_bits
+from orchestrator.model.topology import Host, Network, Port, Testbed, Topology
+from orchestrator.model.verdict import Value
+from orchestrator.model.words.expectations import CountExpectation, IcmpExpectation, PacketsExpectation
+from orchestrator.model.words.segments import End, Gap, OptionPattern, SegmentPattern
+from orchestrator.model.words.values import Comparison, Where
+
+HERE = Where(path="x.yaml", line=3)
+ADDRESSES = {"romeo": "10.0.1.100", "juliet": "10.0.2.100", "router": "10.0.2.1", "": "192.0.2.1"}
+
+
+def network(name, *ports):
+    return Network(
+        name=name, subnets=(), ports=tuple(Port(host=host, interface="eth1", addresses=(f"{address}/24",)) for host, address in ports)
+    )
+
+
+def plan():
+    hosts = (Host(name="romeo"), Host(name="juliet"), Host(name="router", forward=True))
+    left = network("left", ("romeo", "10.0.1.100"), ("router", "10.0.1.1"))
+    right = network("right", ("router", "10.0.2.1"), ("juliet", "10.0.2.100"))
+    testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=hosts, networks=(left, right)), hosts=())
+    names = tuple(HostPlan(name=host.name) for host in hosts)
+    return Plan(scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=names, steps=(), timeout_ns=1)
+
+
+def seg(text, capture="romeo", **fields):
+    """``romeo > juliet S. 0:0(0) ack 1`` as a segment; ports are 40000 at romeo and 4000 elsewhere."""
+    source, destination, rest = re.fullmatch(r"(\S*) > (\S*) (.*)", text).groups()
+    ports = (40000, 4000) if source == "romeo" else (4000, 40000)
+    told = {"protocol": "tcp", "source_port": ports[0], "destination_port": ports[1]}
+    if rest.startswith("icmp"):
+        kind, code = rest.split()[1].split("/")
+        told = {"protocol": "icmp", "icmp_type": int(kind), "icmp_code": int(code)}
+    elif rest.startswith("udp"):
+        told |= {"protocol": "udp", "length": int(rest[4:-1])}
+    else:
+        flags, start, _end, length, _, ack = re.fullmatch(r"(\S+) (\d+):(\d+)\((\d+)\)( ack (\d+))?", rest).groups()
+        told |= {"flags": flags_bits(flags), "relative_seq": int(start), "length": int(length), "window": 502}
+        told |= {"relative_ack": int(ack)} if ack else {}
+    ends = {"source": ADDRESSES[source], "destination": ADDRESSES[destination], "source_host": source, "destination_host": destination}
+    told |= {"at_ns": 100, "number": 1, "text": text, "outgoing": source == capture}
+    return Segment(**{"capture": capture, **ends, **told, **fields})
+
+
+def pattern(said, **fields):
+    """``? romeo.40000 > juliet@right S`` as a pattern; ``...`` is a gap."""
+    if said == "...":
+        return Gap()
+    optional, source, destination, flags = re.fullmatch(r"(\? )?(\S+) > (\S+) ?(\S*)", said).groups()
+    return SegmentPattern(source=end(source), destination=end(destination), flags=flags or None, optional=bool(optional), **fields)
+
+
+def end(text):
+    host, net, port = re.fullmatch(r"(\w+)(?:@(\w+))?(?:\.(\d+))?", text).groups()
+    return End(host=host, network=net, port=int(port) if port else None)
+
+
+def numbered(*segments):
+    return tuple(
+        type(one)(**{**{name: getattr(one, name) for name in one.__struct_fields__}, "number": at}) for at, one in enumerate(segments, 1)
+    )
+
+
+def evidence(*segments, captures=("romeo", "juliet", "router"), histories=(), **fields):
+    told = {"complete": True, "dropped": 0, **fields}
+    kept = tuple(CaptureEvidence(host=host, file=f"{host}.pcap", **told) for host in captures)
+    return Evidence(captures=kept, segments=numbered(*segments), histories=histories)
+
+
+def record(**fields):
+    return RunRecord(run_id="r", label="x", status="completed", start_ns=0, end_ns=1, **fields)
+
+
+def packets(*lines, **fields):
+    shown = tuple(pattern(line) if isinstance(line, str) else line for line in lines)
+    return PacketsExpectation(**{"where": HERE, "capture": "romeo", "lines": shown, **fields})
+
+
+def judged(expectation, *segments, run=None, **fields):
+    return judge_wire(expectation, plan(), run or record(), evidence(*segments, **fields))
+
+
+SYN, REFUSAL = seg("romeo > juliet S 0:0(0)"), seg("juliet > romeo R. 0:0(0) ack 1")
+
+
+# One line, one segment.
+
+
+def fits(line, segment):
+    return Line(line, plan().testbed.topology).fits(segment)
+
+
+DATA = seg(
+    "romeo > juliet P. 1:13(12) ack 1",
+    payload=b"Hello juliet",
+    options=(Option(name="nop"), Option(name="nop"), Option(name="TS", values=(7, 8))),
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "difference"),
+    [
+        ({"start": 1, "end": 13, "length": 12, "ack": 1, "window": 502}, None),
+        ({"start": 2}, "sequence number is 1, not 2"),
+        ({"end": 14}, "end is 13, not 14"),
+        ({"length": 11}, "length is 12, not 11"),
+        ({"ack": 2}, "ack is 1, not 2"),
+        ({"window": 503}, "window is 502, not 503"),
+        ({"flags": ".P"}, None),
+        ({"flags": "."}, "flags are P., not ."),
+        ({"payload": b"Hello juliet"}, None),
+        ({"payload": b"Hello"}, "payload is 'Hello juliet', not 'Hello'"),
+        ({"options": ()}, "options are <nop,nop,TS 7 8>"),
+        ({"options": (OptionPattern(name="nop"), OptionPattern(name="nop"), OptionPattern(name="TS", values=("*", "8")))}, None),
+        ({"options": (OptionPattern(name="nop"), OptionPattern(name="nop"), OptionPattern(name="TS"))}, None),
+        ({"options": (OptionPattern(name="nop"), OptionPattern(name="nop"), OptionPattern(name="TS", values=("7", "9")))}, "options are"),
+        ({"options": (OptionPattern(name="nop"), OptionPattern(name="TS"), OptionPattern(name="nop"))}, "options are"),
+        ({"protocol": "udp"}, "it is tcp, not udp"),
+        ({"source": End(host="juliet")}, "it comes from romeo, not juliet"),
+        ({"destination": End(host="router")}, "it goes to juliet, not router"),
+        ({"source": End(host="romeo", port=40000)}, None),
+        ({"source": End(host="romeo", port=40001)}, "source port is 40000, not 40001"),
+        ({"destination": End(host="juliet", port=4001)}, "destination port is 4000, not 4001"),
+        ({"destination": End(host="juliet", network="right")}, None),
+        ({"destination": End(host="juliet", network="left")}, "it goes to juliet, not juliet@left"),
+    ],
+)
+def test_each_field_of_a_line(fields, difference):
+    line = SegmentPattern(**{"source": End(host="romeo"), "destination": End(host="juliet"), **fields})
+    differences = list(Line(line, plan().testbed.topology).differences(DATA))
+    assert fits(line, DATA) is (difference is None)
+    assert differences == [] if difference is None else differences[0].startswith(difference)
+
+
+def test_numbers_are_raw_where_no_syn_was_seen():
+    raw = seg("romeo > juliet . 0:0(0) ack 0", relative_seq=None, relative_ack=None, seq=777, ack=888)
+    assert fits(pattern("romeo > juliet .", start=777, end=777, ack=888), raw)
+    assert not fits(pattern("romeo > juliet .", start=0), raw)
+
+
+def test_an_ack_is_only_there_with_its_flag():
+    assert list(Line(pattern("romeo > juliet", ack=0), plan().testbed.topology).differences(SYN)) == ["ack is absent, not 0"]
+
+
+def test_icmp_and_udp_lines():
+    assert fits(pattern("juliet > romeo", protocol="icmp", icmp_type=3), seg("juliet > romeo icmp 3/3"))
+    assert not fits(pattern("juliet > romeo", protocol="icmp", icmp_type=3, icmp_code=1), seg("juliet > romeo icmp 3/3"))
+    assert fits(pattern("romeo > juliet", protocol="udp", length=12), seg("romeo > juliet udp(12)"))
+    assert not fits(pattern("romeo > juliet", protocol="udp", length=13), seg("romeo > juliet udp(12)"))
+
+
+def test_sack_blocks_may_be_written_with_a_colon():
+    segment = seg("romeo > juliet . 1:1(0) ack 1", options=(Option(name="sack", values=(501, 601)),))
+    for values, good in ((("501:601",), True), (("501", "601"), True), (("501:*",), True), (("501:602",), False), (("501",), False)):
+        assert fits(pattern("romeo > juliet", options=(OptionPattern(name="sack", values=values),)), segment) is good
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (pattern("..."), "..."),
+        (pattern("? romeo.1 > juliet@right S", start=0, length=0, ack=3, window=9), "? romeo.1 > juliet@right S 0:*(0) ack 3 win 9"),
+        (pattern("romeo > juliet", protocol="icmp", icmp_type=3), "romeo > juliet icmp 3/*"),
+        (pattern("romeo > juliet", protocol="udp", length=12), "romeo > juliet udp(12)"),
+        (pattern("romeo > juliet", text="as it was written"), "as it was written"),
+    ],
+)
+def test_the_text_of_a_line(line, text):
+    assert line_text(line) == text
+
+
+# Lines in order.
+
+
+@pytest.mark.parametrize(
+    ("lines", "segments", "good"),
+    [
+        ("", "", True),
+        ("", "a", False),
+        ("a", "a", True),
+        ("a", "", False),
+        ("ab", "ba", False),
+        ("ab", "abb", False),
+        ("a?b", "b", True),
+        ("a?b", "ab", True),
+        ("a?b", "aab", False),
+        ("a?a?a?", "aa", True),
+        (".", "abc", True),
+        (".", "", True),
+        ("a.b", "ab", True),
+        ("a.b", "abab", True),
+        ("a.b", "aba", False),
+        (".a.b.", "cacbc", True),
+        (".a.b.", "cbca", False),
+        ("a?.a?b", "ccb", True),
+        ("..", "ab", True),
+    ],
+)
+def test_sequences(lines, segments, good):
+    assert (parting(made(lines), [letter(one) for one in segments]) is None) is good
+
+
+def letter(name):
+    return seg("romeo > juliet . 0:0(0) ack 1", window=ord(name))
+
+
+def made(lines):
+    found = []
+    for one in re.findall(r"\w\??|\.", lines):
+        line = (
+            None
+            if one == "."
+            else Line(pattern(f"{'? ' if '?' in one else ''}romeo > juliet", window=ord(one[0])), plan().testbed.topology)
+        )
+        found.append(line)
+    return found
+
+
+def test_sequences_against_regular_expressions():
+    dice = random.Random(4)
+    fit = 0
+    for _ in range(2000):
+        lines = "".join(dice.choice(("a", "b", "a?", "b?", ".")) for _ in range(dice.randrange(6)))
+        segments = "".join(dice.choice("ab") for _ in range(dice.randrange(7)))
+        expected = re.fullmatch(lines.replace(".", "[ab]*"), segments) is not None
+        assert (parting(made(lines), [letter(one) for one in segments]) is None) is expected, (lines, segments)
+        fit += expected
+    assert 200 < fit < 1800
+
+
+def test_many_gaps_cost_no_more_than_one():
+    lines, segments = made("." + "a." * 60 + "z"), [letter("a")] * 3000
+    assert parting(lines, segments) is not None
+
+
+# Verdicts.
+
+
+def test_exactly_these_in_this_order_pass():
+    verdict = judged(packets("romeo > juliet S", "juliet > romeo R.", text="the refusal"), SYN, REFUSAL)
+    assert (verdict.value, verdict.witness, verdict.text, verdict.where) == (Value.PASSED, "wire", "the refusal", HERE)
+
+
+def test_the_first_place_where_they_part_is_shown():
+    verdict = judged(packets("romeo > juliet S", "juliet > romeo S."), SYN, REFUSAL, seg("romeo > juliet S 0:0(0)"))
+    assert verdict.value is Value.FAILED
+    assert verdict.reason == "expected juliet > romeo S."
+    assert verdict.saw == "frame 2, juliet > romeo R. 0:0(0) ack 1: flags are R., not S."
+    assert verdict.excerpt == (
+        "    1 romeo > juliet S 0:0(0)",
+        "- juliet > romeo S.",
+        "+   2 juliet > romeo R. 0:0(0) ack 1",
+        "    3 romeo > juliet S 0:0(0)",
+    )
+
+
+def test_what_never_came_is_told():
+    verdict = judged(packets("romeo > juliet S", "? juliet > romeo S.", "juliet > romeo R."), SYN)
+    assert (verdict.value, verdict.reason) == (Value.FAILED, "never came: juliet > romeo R.")
+    assert verdict.saw == "nothing after frame 1 (romeo > juliet S 0:0(0))"
+    assert judged(packets("romeo > juliet S")).saw == "no segment at all"
+
+
+def test_what_came_too_much_is_told():
+    verdict = judged(packets("romeo > juliet S"), SYN, REFUSAL)
+    assert (verdict.value, verdict.reason, verdict.saw) == (
+        Value.FAILED,
+        "nothing (more) was expected",
+        "frame 2, juliet > romeo R. 0:0(0) ack 1",
+    )
+    assert verdict.excerpt[1] == "- (nothing more)"
+
+
+def test_packets_none():
+    assert judged(packets()).value is Value.PASSED
+    assert judged(packets(), SYN).value is Value.FAILED
+    assert judged(packets()).text == "no packets in romeo's capture"
+
+
+def test_an_excerpt_is_at_most_twelve_lines():
+    verdict = judged(packets("romeo > juliet S"), *([REFUSAL] * 40))
+    assert len(verdict.excerpt) == 12
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        seg("romeo > juliet udp(1)", protocol="arp"),
+        seg("romeo > juliet udp(1)", protocol="2"),
+        seg("romeo > juliet icmp 135/0", version=6),
+        seg("romeo > juliet icmp 143/0", version=6),
+        seg(" > romeo udp(1)"),
+        seg("romeo >  udp(1)"),
+        seg("romeo > juliet udp(1)", capture="juliet"),
+    ],
+)
+def test_what_packets_does_not_speak_of(beside):
+    assert judged(packets("romeo > juliet S"), beside, SYN).value is Value.PASSED
+
+
+def test_an_ipv4_message_with_a_neighbour_number_counts():
+    assert judged(packets(), seg("romeo > juliet icmp 135/0")).value is Value.FAILED
+
+
+def test_a_router_counts_what_it_forwards_once():
+    came = seg("romeo > juliet S 0:0(0)", capture="router")
+    went = seg("romeo > juliet S 0:0(0)", capture="router", outgoing=True)
+    own = seg("router > romeo icmp 11/0", capture="router", outgoing=True)
+    wanted = packets("romeo > juliet S", pattern("router > romeo", protocol="icmp", icmp_type=11), capture="router")
+    assert judged(wanted, came, went, own).value is Value.PASSED
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"dropped": 2}, "romeo's capture lost 2 frames"),
+        ({"complete": False}, "romeo's capture was cut short"),
+        ({"problem": "byte 24: bad"}, "romeo's capture cannot be read whole: byte 24: bad"),
+        ({"captures": ("juliet",)}, "romeo captured nothing"),
+    ],
+)
+@pytest.mark.parametrize("lines", [("romeo > juliet S",), ("juliet > romeo S",)])
+def test_a_capture_that_cannot_be_trusted_is_inconclusive(fields, reason, lines):
+    verdict = judged(packets(*lines), SYN, **fields)
+    assert (verdict.value, verdict.reason, verdict.witness) == (Value.INCONCLUSIVE, reason, "wire")
+
+
+def test_unknown_drops_are_no_drops():
+    assert judged(packets("romeo > juliet S"), SYN, dropped=-1).value is Value.PASSED
+
+
+STEPS = (
+    StepRecord(number=1, status="done", start_ns=10),
+    StepRecord(number=2, status="skipped", start_ns=0),
+    StepRecord(number=3, status="failed", start_ns=50),
+    StepRecord(number=4, status="missing"),
+)
+
+
+@pytest.mark.parametrize(("step", "seen"), [(1, (10, 49)), (3, (50, 99)), (None, (9, 10, 49, 50, 99))])
+def test_a_step_lasts_until_the_next_that_ran_begins(step, seen):
+    segments = [seg("romeo > juliet S 0:0(0)", at_ns=at) for at in (9, 10, 49, 50, 99)]
+    expectation = CountExpectation(where=HERE, capture="romeo", match=pattern("romeo > juliet"), count=equal(len(seen)), step=step)
+    verdict = judged(expectation, *segments, run=record(steps=STEPS))
+    assert (verdict.value, verdict.step) == (Value.PASSED, step)
+
+
+@pytest.mark.parametrize("step", [2, 4, 5])
+def test_a_step_that_did_not_run_is_inconclusive(step):
+    verdict = judged(packets(step=step), run=record(steps=STEPS))
+    assert (verdict.value, verdict.reason) == (Value.INCONCLUSIVE, f"step {step} did not run")
+
+
+def equal(number):
+    return Comparison(operator="==", low=number)
+
+
+def test_count():
+    wanted = CountExpectation(where=HERE, capture="romeo", match=pattern("romeo > juliet S"), count=Comparison(operator=">=", low=2))
+    assert judged(wanted, SYN, REFUSAL, SYN).value is Value.PASSED
+    verdict = judged(wanted, SYN, REFUSAL)
+    assert (verdict.value, verdict.reason, verdict.saw) == (Value.FAILED, "1 fit, >= 2 were expected", "1")
+    assert verdict.excerpt == ("  1 romeo > juliet S 0:0(0)",)
+    assert verdict.text == ">= 2 times romeo > juliet S in romeo's capture"
+
+
+@pytest.mark.parametrize(
+    ("fields", "value"),
+    [
+        ({}, Value.PASSED),
+        ({"code": 3}, Value.PASSED),
+        ({"code": 1}, Value.FAILED),
+        ({"source": "router"}, Value.FAILED),
+        ({"type": 11}, Value.FAILED),
+        ({"count": equal(1)}, Value.PASSED),
+        ({"count": equal(2)}, Value.FAILED),
+        ({"type": 5, "count": equal(0)}, Value.PASSED),
+    ],
+)
+def test_icmp(fields, value):
+    wanted = IcmpExpectation(**{"where": HERE, "capture": "romeo", "source": "juliet", "type": 3, **fields})
+    assert judged(wanted, SYN, seg("juliet > romeo icmp 3/3")).value is value
+    assert wanted.text or "from" in judged(wanted).text
+
+
+# One connection of several.
+
+OTHER = seg("romeo > juliet S 0:0(0)", source_port=40001)
+ENDS = {"local": "10.0.1.100:40000", "peer": "10.0.2.100:4000"}
+
+
+def with_facts(host="romeo", name="sock", **ends):
+    call = CallRecord(text="x", status="done", start_ns=0, end_ns=0, sockets=(SocketFacts(name=name, **(ends or ENDS)),))
+    return record(actions=(ActionRecord(id="1.1", host=host, step=1, status="done", start_ns=0, end_ns=0, calls=(call,)),))
+
+
+def test_a_connection_is_known_by_the_record():
+    wanted = packets("romeo > juliet S", connection="sock")
+    assert judged(wanted, OTHER, SYN, OTHER, run=with_facts()).value is Value.PASSED
+    mapped = {"local": "[::ffff:10.0.1.100]:40000", "peer": "[::ffff:10.0.2.100]:4000"}
+    assert judged(wanted, OTHER, SYN, run=with_facts(**mapped)).value is Value.PASSED
+    sample = Sample(step=1, host="romeo", source="ss", at_ns=0, text="", sockets=(SocketFacts(name="sock", **ENDS),))
+    assert judged(wanted, OTHER, SYN, run=record(samples=(sample,))).value is Value.PASSED
+
+
+def test_a_connection_is_known_by_its_history():
+    history = History(host="romeo", sockets=("sock",), **ENDS)
+    assert judged(packets("romeo > juliet S", connection="sock"), OTHER, SYN, histories=(history,)).value is Value.PASSED
+
+
+def test_the_host_says_whose_socket_is_meant():
+    run = with_facts(host="juliet", local="10.0.2.100:4000", peer="10.0.1.100:40001")
+    wanted = packets("romeo > juliet S", connection="sock", connection_host="romeo")
+    assert judged(wanted, OTHER, run=run).reason == "which connection 'sock' was is not known: no record gives its ends"
+    assert judged(wanted, OTHER, run=run).value is Value.INCONCLUSIVE
+    assert judged(packets("romeo > juliet S", connection="sock"), OTHER, SYN, run=run).value is Value.PASSED
+
+
+@pytest.mark.parametrize("local", ["0.0.0.0:4000", "10.0.2.100:4000"])
+def test_a_listening_socket_means_all_that_its_port_gets(local):
+    elsewhere = seg("romeo > juliet S 0:0(0)", destination_port=4001)
+    run = with_facts(host="juliet", local=local, peer="")
+    assert judged(packets("romeo > juliet S", "romeo > juliet S", connection="sock"), OTHER, elsewhere, SYN, run=run).value is Value.PASSED
+
+
+def test_a_socket_without_a_port_is_not_known():
+    assert judged(packets(connection="sock"), run=with_facts(local="0.0.0.0:0", peer="")).value is Value.INCONCLUSIVE
+
+
+def test_what_an_icmp_message_quotes_says_whose_it_is():
+    def error(port):
+        quoted = Quoted(protocol="tcp", source="10.0.1.100", destination="10.0.2.100", source_port=port, destination_port=4000)
+        return seg("juliet > romeo icmp 3/3", quoted=quoted)
+
+    wanted = packets("romeo > juliet S", pattern("juliet > romeo", protocol="icmp"), connection="sock")
+    assert judged(wanted, SYN, error(40000), error(40001), run=with_facts()).value is Value.PASSED
+
+
+def test_ipv6_ends_stand_in_brackets():
+    six = {"source": "fd00::1", "destination": "fd00::2", "version": 6}
+    run = with_facts(local="[fd00::1]:40000", peer="[fd00::2]:4000")
+    assert (
+        judged(packets("romeo > juliet S", connection="sock"), seg("romeo > juliet S 0:0(0)", **six), OTHER, run=run).value is Value.PASSED
+    )
