@@ -124,8 +124,10 @@ class Run:
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
-        record = await self._record(plan, directory, captures, began)
-        captures.close()
+        try:
+            record = await self._record(plan, directory, captures, began)
+        finally:
+            captures.close()
         directory.write(store.RECORD, record)
         report = await _conclude(plan, record, directory)
         self._progress.run_ends(report)
@@ -144,6 +146,8 @@ class Run:
             self._bringing_up = asyncio.create_task(testbed.up())
             await _load_later_stages()
             await self._bringing_up
+            if self._reason:
+                return short("interrupted", self._reason)
             return await self._steps(plan, directory, captures, testbed)
         except asyncio.CancelledError:
             if not self._reason:
@@ -172,7 +176,8 @@ class Run:
         self.holding = True
         self.on_hold(record, tuple(testbed.processes))
         try:
-            await asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()))
+            # A host that was lost stays lost, and the others stay up: what became of it is told when they are to finish.
+            await asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
             await self._released.wait()
         finally:
             self.holding = False

@@ -7,25 +7,29 @@ them is skipped with the package's name before anything is touched, not failed i
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from functools import partial
 
 import msgspec
 
-from orchestrator.agent.protocol import CALLS
+from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.scenario import Condition, Guarded, HostAction, Needs, Scenario, Step
 from orchestrator.model.topology import Facts, Testbed, Topology
-from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Run, Snapshot, Start, Type
+from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
+    CountExpectation,
     Outcome,
     OutputExpectation,
+    PacketsExpectation,
     RuleExpectation,
     SocketExpectation,
     ToolExpectation,
 )
+from orchestrator.model.words.segments import Gap, SegmentPattern
 from orchestrator.model.words.values import Json
 
 ACTION_TIMEOUT_NS = 5_000_000_000
@@ -101,29 +105,12 @@ def plan(scenario: Scenario, testbed: Testbed) -> Plan:
         title=scenario.title,
         family=scenario.family,
         testbed=testbed,
-        hosts=tuple(_host_plan(scenario, testbed, host.name) for host in testbed.topology.hosts),
+        hosts=tuple(binder.host(host.name) for host in testbed.topology.hosts),
         steps=tuple(binder.step(step) for step in scenario.steps),
         expect=tuple(binder.expectation(guarded) for guarded in scenario.expect),
         timeout_ns=scenario.timeout_ns + scenario.waits_ns,
         on_failure=scenario.on_failure,
         skip=_missing(scenario, testbed),
-    )
-
-
-def _host_plan(scenario: Scenario, testbed: Testbed, host: str) -> HostPlan:
-    captures = {wish.host: wish.filter for wish in scenario.capture}
-    facts = next(live.facts for live in testbed.hosts if live.name == host)
-    pinned = {
-        wish.key: wish.value
-        for wish in scenario.sysctl
-        if wish.host in ("all", host) and (not wish.if_present or wish.key in facts.sysctls)
-    }
-    return HostPlan(
-        name=host,
-        capture=captures.get(host),
-        interfaces=tuple(port.interface for _network, port in testbed.topology.ports(host)),
-        sysctl=pinned,
-        offload={**HONEST_WIRE, **scenario.offload},
     )
 
 
@@ -159,7 +146,7 @@ def kernel_fits(release: str, wanted: str) -> bool:
     """Whether ``6.18.4-amd64`` is ``>= 6.5``."""
     operator, _space, text = wanted.partition(" ") if wanted[0] in "<>=!" else (">=", "", wanted)
     asked = _numbers(text)
-    have = _numbers(release)[: len(asked)]
+    have = (*_numbers(release), 0, 0)[: len(asked)]  # 6.18-rc1 is no less than 6.18.0
     return {">=": have >= asked, ">": have > asked, "<=": have <= asked, "<": have < asked, "==": have == asked, "!=": have != asked}.get(
         operator, False
     )
@@ -175,11 +162,38 @@ class _Binder:
 
     def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
         self._scenario = scenario
+        self._testbed = testbed
         self._version = 6 if scenario.family == "ipv6" else 4
         self._topology: Topology = testbed.topology
         self._facts: Facts = testbed.hosts[0].facts
-        found = {host.name: self._topology.addresses(host.name, self._version) for host in self._topology.hosts}
-        self._addresses = {name: addresses[0] for name, addresses in found.items() if addresses}
+        self._addresses = dict(self._named())
+
+    def _named(self) -> Iterator[tuple[str, str]]:
+        """Every name that stands for an address: ``router`` (its first), ``router@right`` (on that network)."""
+        for host in self._topology.hosts:
+            networks = [network.name for network, _port in self._topology.ports(host.name)]
+            for name, network in ((host.name, None), *((f"{host.name}@{one}", one) for one in networks)):
+                if addresses := self._topology.addresses(host.name, self._version, network):
+                    yield name, addresses[0]
+
+    def host(self, host: str) -> HostPlan:
+        captures = {wish.host: wish.filter for wish in self._scenario.capture}
+        facts = next(live.facts for live in self._testbed.hosts if live.name == host)
+        pinned = {
+            wish.key: wish.value
+            for wish in self._scenario.sysctl
+            if wish.host in ("all", host) and (not wish.if_present or wish.key in facts.sysctls)
+        }
+        return HostPlan(
+            name=host,
+            capture=self._text(captures[host]) if host in captures else None,
+            interfaces=self._interfaces(host),
+            sysctl=pinned,
+            offload={**HONEST_WIRE, **self._scenario.offload},
+        )
+
+    def _interfaces(self, host: str) -> tuple[str, ...]:
+        return tuple(port.interface for _network, port in self._topology.ports(host))
 
     def step(self, step: Step) -> PlannedStep:
         return PlannedStep(
@@ -216,51 +230,80 @@ class _Binder:
             case Iptables(words=words):
                 return replace(action, words=tuple(map(self._text, words)))
             case Start(argv=argv) | Run(argv=argv):
-                return replace(action, argv=tuple(map(self._text, argv)))
+                return replace(action, argv=tuple(map(self._text, argv)), **self._proof(action))
             case Type(text=text) | File(text=text):
                 return replace(action, text=self._text(text))
             case Offload(interfaces=()):
-                return replace(action, interfaces=tuple(port.interface for _network, port in self._topology.ports(host)))
+                return replace(action, interfaces=self._interfaces(host))
             case _:
                 return action
 
+    def _proof(self, action: Start | Run) -> dict[str, Ready]:
+        output = action.ready.output if isinstance(action, Start) else None
+        return {"ready": Ready(output=self._pattern(output))} if output else {}
+
     def _call(self, call: Call) -> Call:
+        arguments = [self._value(argument) for argument in call.arguments]
         place = CALLS[call.method].address
-        if place is None or not call.arguments:
-            return call
-        arguments = list(call.arguments)
-        arguments[place] = self._address(arguments[place])
-        return msgspec.structs.replace(call, arguments=tuple(arguments))
+        if place is not None and arguments:
+            arguments[place] = self._address(arguments[place])
+        return msgspec.structs.replace(call, text=self._text(call.text), arguments=tuple(arguments))
 
     def _address(self, value: Json) -> Json:
         """``("juliet", 4000)`` with the address of juliet."""
         items = value.get("tuple") if isinstance(value, dict) else None
         if not items or not isinstance(items[0], str):
             return value
-        return {"tuple": [self._addresses.get(items[0], self._text(items[0])), *items[1:]]}
+        return {"tuple": [self._addresses.get(items[0], items[0]), *items[1:]]}
 
     def _outcome(self, outcome: Outcome | None) -> Outcome | None:
         if outcome is None:
             return None
         return msgspec.structs.replace(
-            outcome, returns=self._value(outcome.returns), stdout=outcome.stdout and self._pattern(outcome.stdout)
+            outcome, returns=self._result(outcome.returns), stdout=outcome.stdout and self._pattern(outcome.stdout)
         )
 
-    def _value(self, value: Json) -> Json:
+    def _result(self, value: Json) -> Json:
         """A returned value may be an address, alone or beside what came from there (``recvfrom``)."""
         if isinstance(value, dict) and "tuple" in value:
-            return self._address({"tuple": [self._value(item) for item in value["tuple"]]})
+            return self._address({"tuple": [self._result(item) for item in value["tuple"]]})
+        return self._value(value)
+
+    def _value(self, value: Json) -> Json:
+        """A value of the wire with every ``${juliet}`` in its texts put in."""
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, list):
+            return [self._value(item) for item in value]
+        if isinstance(value, dict) and "tuple" in value:
+            return {"tuple": [self._value(item) for item in value["tuple"]]}
+        if isinstance(value, dict) and "bytes" in value:
+            return encode_value(self._bytes(base64.b64decode(value["bytes"])))
         return value
 
+    def _bytes(self, data: bytes) -> bytes:
+        return self._text(data.decode("latin-1")).encode("latin-1")
+
     def expectation(self, guarded: Guarded) -> AnyExpectation:
-        expectation = guarded.expectation
+        replace = msgspec.structs.replace
+        expectation = replace(guarded.expectation, text=self._text(guarded.expectation.text))
         match expectation:
             case ToolExpectation(pattern=pattern) | OutputExpectation(pattern=pattern):
-                expectation = msgspec.structs.replace(expectation, pattern=self._pattern(pattern))
+                expectation = replace(expectation, pattern=self._pattern(pattern))
+            case PacketsExpectation(lines=lines):
+                expectation = replace(expectation, lines=tuple(line if isinstance(line, Gap) else self._segment(line) for line in lines))
+            case CountExpectation(match=match):
+                expectation = replace(expectation, match=self._segment(match))
             case _:
                 pass
         skip = self._skip(guarded.when)
-        return msgspec.structs.replace(expectation, skip=skip) if skip else expectation
+        return replace(expectation, skip=skip) if skip else expectation
+
+    def _segment(self, line: SegmentPattern) -> SegmentPattern:
+        """A line of ``packets`` with the payload as it will be on the wire."""
+        if line.payload is None:
+            return line
+        return msgspec.structs.replace(line, payload=self._bytes(line.payload), text=self._text(line.text))
 
     def _text(self, text: str) -> str:
         """``${juliet}`` becomes juliet's address; ``$${`` is a plain ``${``."""

@@ -58,6 +58,8 @@ class RunDirectory:
             path.mkdir(parents=True)
             _point(folder / "latest", path.name, run_id)
         except OSError as error:
+            with suppress(OSError):
+                path.rmdir()
             raise _failed("make", path, error) from error
         return cls(path)
 
@@ -79,7 +81,8 @@ class RunDirectory:
             beside.write_bytes(data)
             beside.replace(path)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # a file system that has become read-only refuses this too
+                beside.unlink()
             raise _failed("write", path, error) from error
 
     def read(self, name: str, kind: type[T]) -> T:
@@ -100,8 +103,9 @@ class RunDirectory:
         return (self.path / name).exists()
 
     def remove(self, name: str) -> None:
-        """Forget what no longer holds."""
-        (self.path / name).unlink(missing_ok=True)
+        """Forget what no longer holds; where that is refused, readers find out by themselves (see :func:`find_live`)."""
+        with suppress(OSError):
+            (self.path / name).unlink()
 
 
 class CaptureFiles:
@@ -117,11 +121,16 @@ class CaptureFiles:
         return self._paths[host].name
 
     def write(self, host: str, data: bytes) -> None:
-        """Append to the capture of ``host``, one of those named before the run."""
+        """Append to the capture of ``host``, one of those named before the run; unbuffered, so that a full disk is told here.
+
+        :raises StoreError: the disk is full, or not ours to write.
+        """
+        left = memoryview(data)
         try:
             if host not in self._open:
-                self._open[host] = self._paths[host].open("wb")
-            self._open[host].write(data)
+                self._open[host] = self._paths[host].open("wb", buffering=0)
+            while left:
+                left = left[self._open[host].write(left) :]
         except OSError as error:
             raise _failed("write", self._paths[host], error) from error
 
@@ -148,7 +157,11 @@ def read_captures(folder: Path, record: RunRecord) -> Mapping[str, bytes]:
 def _point(link: Path, target: str, run_id: str) -> None:
     beside = link.with_name(f".latest-{run_id}")
     os.symlink(target, beside)
-    beside.replace(link)
+    try:
+        beside.replace(link)
+    except OSError:
+        beside.unlink()
+        raise
 
 
 def _failed(what: str, path: Path, error: OSError) -> StoreError:

@@ -15,7 +15,7 @@ import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import Channel
-from orchestrator.errors import AgentError, AgentLost
+from orchestrator.errors import AgentError, AgentLost, Overdue
 
 Frame = dict[str, Any]
 
@@ -32,6 +32,8 @@ class Session:
         self.hello: Frame = {}
         self.on_tell: Callable[[Frame], None] = _ignore
         self.lost: AgentLost | None = None
+        self.overdue = False
+        """Whether it once did not answer in time; then it is not waited for so long again."""
         self.goodbye = ""
         self._channel = channel
         self._loop = asyncio.get_running_loop()
@@ -76,6 +78,19 @@ class Session:
         fields["ask"] = verb
         self._channel.send(_encode(fields) + b"\n")
         return future
+
+    async def ask_within(self, patience_s: float, doing: str, verb: str, **fields: Any) -> Any:
+        """Ask, and wait for the answer so long.
+
+        :raises Overdue: it did not come; says what the host was ``doing``.
+        :raises AgentError: as :meth:`ask`.
+        """
+        try:
+            async with asyncio.timeout(patience_s):
+                return await self.ask(verb, **fields)
+        except TimeoutError:
+            self.overdue = True
+            raise Overdue(self.host, f"it did not report within {patience_s:.1f} s; it was to: {doing}") from None
 
     def close(self) -> None:
         """End the conversation; the agent undoes what it may have left and leaves."""

@@ -219,18 +219,13 @@ class Lockstep:
 
     async def _fire_host(self, host: str, actions: Sequence[PlannedAction], instant: int) -> list[ActionRecord]:
         at = instant - self.recorder.offsets[host] if instant else 0
-        answer = self.sessions[host].ask(protocol.FIRE, actions=[action.id for action in actions], at=at)
         patience = max(0.0 if action.background else action.timeout_ns / 1e9 for action in actions) + _GRACE_S
         if at:
             patience += max(0.0, (instant - time.time_ns()) / 1e9)
+        doing = "; ".join(typed(action.action) for action in actions)
         try:
-            async with asyncio.timeout(patience):
-                results = await answer
-        except TimeoutError:
-            doing = "; ".join(typed(action.action) for action in actions)
-            self._mark(actions, "lost", "it did not report")
-            raise Overdue(host, f"it did not report within {patience:.1f} s; it was doing: {doing}") from None
-        except AgentLost as error:
+            results = await self.sessions[host].ask_within(patience, doing, protocol.FIRE, actions=[action.id for action in actions], at=at)
+        except (AgentLost, Overdue) as error:
             self._mark(actions, "lost", str(error))
             raise
         return [self.recorder.action(host, result) for result in results]

@@ -26,6 +26,8 @@ from orchestrator.testbeds.forkserver import SWITCH, ForkServer
 
 KIND = "netns"
 _UP_S = 60.0
+_AT_ONCE = 8
+"""So many hosts are configured at one time: the kernel has one lock for all of it, and a crowd in front of that only costs."""
 _PACKAGES = "iproute2 (Debian, Ubuntu) or iproute (Fedora)"
 
 
@@ -117,22 +119,17 @@ class Namespaces:
         if self._switch is None:
             raise TestbedError("the switch is missing")
         await self._ask(self._switch, "ip", iproute.switch_lines(self.topology, self._inside))
-        topology = self.topology
-        await asyncio.gather(
-            *(
-                self._ask(
-                    session,
-                    "ip",
-                    iproute.host_lines(topology, name),
-                    sysctl=iproute.sysctls(topology, name),
-                    interfaces=[port.interface for _network, port in topology.ports(name)],
-                )
-                for name, session in self.sessions.items()
-            )
-        )
-        impaired = {name: lines for name in self.sessions if (lines := iproute.impairments(topology, name))}
+        limit = asyncio.Semaphore(_AT_ONCE)
+        await asyncio.gather(*(self._configure(name, session, limit) for name, session in self.sessions.items()))
+        impaired = {name: lines for name in self.sessions if (lines := iproute.impairments(self.topology, name))}
         if impaired:
             await self._impair(impaired)
+
+    async def _configure(self, name: str, session: Session, limit: asyncio.Semaphore) -> None:
+        async with limit:
+            interfaces = [port.interface for _network, port in self.topology.ports(name)]
+            lines, settings = iproute.host_lines(self.topology, name), iproute.sysctls(self.topology, name)
+            await self._ask(session, "ip", lines, sysctl=settings, interfaces=interfaces)
 
     async def _impair(self, impaired: Mapping[str, tuple[str, ...]]) -> None:
         try:

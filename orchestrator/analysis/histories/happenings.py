@@ -15,6 +15,7 @@ from msgspec import Struct
 from orchestrator.model.evidence import Segment
 from orchestrator.model.tcp import ACK, FIN, RST, SYN
 
+_TURNS = SYN | FIN | RST
 _MODULUS = 0xFFFFFFFF
 _HALF = 0x80000000
 _KEPT = 64
@@ -82,10 +83,17 @@ class _Reader:
             if segment.protocol != "tcp":
                 self._note(Kind.ERROR_IN, segment, position)
             elif segment.source_port == port and segment.source == address:
-                self._sent(segment, position)
-            else:
+                if segment.flags & _TURNS or self._tells or segment.ack != self.next_in:
+                    self._sent(segment, position)
+            elif segment.length or segment.flags & _TURNS or self._tells:
                 self._received(segment, position)
+            # What is left says nothing new: in mid-connection, every ACK of a bulk transfer.
         return self.found
+
+    @property
+    def _tells(self) -> bool:
+        """Whether a bare ACK may tell something: the handshake is not over, or a FIN is under way."""
+        return self.acks_of_syn < _KEPT or self.fin_out is not None or self.fin_in is not None
 
     def _note(self, kind: Kind, segment: Segment, position: int, *, closes: bool = False, exact: bool | None = None) -> None:
         self.found.append(Happening(at_ns=segment.at_ns, kind=kind, segment=segment, position=position, closes=closes, exact=exact))

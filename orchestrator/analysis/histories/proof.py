@@ -49,9 +49,11 @@ def arrived(scene: Scene, seen: Happening, before: State, after: State) -> bool 
 def _by_wire(scene: Scene, seen: Happening) -> Iterator[tuple[int, bool]]:
     for at in range(seen.position + 1, len(scene.segments)):
         segment = scene.segments[at]
-        if segment.protocol != "tcp" or (segment.source, segment.source_port) != scene.local:
-            continue
-        told = _reply_tells(seen, segment)
+        if segment.protocol != "tcp":
+            # An ICMP error of ours that quotes the SYN is a rule's answer: it never came to TCP.
+            told = False if seen.kind is Kind.SYN_IN and segment.outgoing else None
+        else:
+            told = _reply_tells(seen, segment) if (segment.source, segment.source_port) == scene.local else None
         if told is not None:
             yield segment.at_ns, told
             return

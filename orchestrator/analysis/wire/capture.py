@@ -10,11 +10,12 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from orchestrator.analysis.wire.ends import Ends, Names
+from orchestrator.analysis.wire.datagrams import DatagramReader
+from orchestrator.analysis.wire.ends import ICMP, ICMPV6, TCP, UDP, Ends, Names
 from orchestrator.analysis.wire.flows import Track
 from orchestrator.analysis.wire.frames import ARP, IPV4, IPV6, Packet, link_reader, read_ipv4, read_ipv6
 from orchestrator.analysis.wire.pcap import frames, link_type
-from orchestrator.analysis.wire.transport import SegmentReader
+from orchestrator.analysis.wire.tcp import TcpReader
 from orchestrator.errors import EvidenceError
 from orchestrator.model.evidence import Segment
 
@@ -38,13 +39,13 @@ def read_capture(host: str, data: bytes, names: Names, interfaces: Mapping[int, 
     packet = Packet()
     packet.number = packet.interface = 0
     try:
-        problem = _read(data, SegmentReader(ends), packet, segments)
+        problem = _read(data, _SegmentReader(ends), packet, segments)
     except EvidenceError as error:
         problem = str(error)
     return Reading(host=host, segments=segments, tracks=ends.tracks.all, frames=packet.number, problem=problem)
 
 
-def _read(data: bytes, reader: SegmentReader, packet: Packet, segments: list[Segment]) -> str:
+def _read(data: bytes, reader: _SegmentReader, packet: Packet, segments: list[Segment]) -> str:
     read_link, read_segment, read_arp = link_reader(link_type(data)), reader.read, reader.arp
     problem = ""
     for packet.at_ns, start, end, original in frames(data):
@@ -62,3 +63,24 @@ def _read(data: bytes, reader: SegmentReader, packet: Packet, segments: list[Seg
         elif not problem and end - start < original:
             problem = f"byte {start}: frame {packet.number} was captured too short to read ({end - start} of {original} bytes)"
     return problem
+
+
+class _SegmentReader:
+    """Gives each header to whoever knows its protocol; a later fragment has none, whatever its protocol."""
+
+    def __init__(self, ends: Ends) -> None:
+        self._tcp = TcpReader(ends).read
+        self._datagrams = DatagramReader(ends)
+        self.arp = self._datagrams.arp
+
+    def read(self, packet: Packet, data: bytes, index: int) -> Segment | None:
+        """The segment behind the network header read last, the ``index``-th of its capture; ``None`` where it is damaged or cut."""
+        protocol = packet.protocol
+        if packet.fragment == 0:
+            if protocol == TCP:
+                return self._tcp(packet, data, index)
+            if protocol == UDP:
+                return self._datagrams.udp(packet, data, index)
+            if protocol == (ICMP if packet.version == 4 else ICMPV6):
+                return self._datagrams.icmp(packet, data, index)
+        return self._datagrams.other(packet, data)

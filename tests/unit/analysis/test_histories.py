@@ -585,6 +585,14 @@ def test_a_doubtful_icmp_error(run, talk, wire):
     assert run.states(talk.captures("romeo"), "romeo", "sock") == "CLOSED SYN_SENT CLOSED"
 
 
+def test_a_syn_that_a_rule_answers_by_icmp_never_came_to_tcp(run, talk, wire):
+    drop(run, "juliet", "-I INPUT -p tcp -j REJECT")
+    talk.say(1, "romeo", "S")
+    message = b"\3\3" + bytes(6) + wire.ipv4(wire.tcp("S", 1000)[:8])
+    talk.frames["juliet"].append((2 * wire.MILLI, wire.ethernet(wire.ipv4(message, wire.JULIET, wire.ROMEO, protocol=1))))
+    assert run.evidence(talk.captures("juliet")).histories == ()
+
+
 # What ss says.
 
 
