@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from orchestrator.agent import protocol
 from orchestrator.errors import AgentError, Unsupported
 from orchestrator.loading import load_topology
 from orchestrator.model.topology import Host, LinkProperties, Network, Port, Topology
@@ -36,12 +36,13 @@ def up(server: ForkServer, topology: Topology, body: Callable[[Namespaces], Awai
     asyncio.run(whole())
 
 
-def on(testbed: Namespaces, host: str, *words: str) -> str:
-    pid = testbed.processes[host]
-    done = subprocess.run(
-        ["nsenter", "-t", str(pid), "-m", "-n", "-u", "-p", "--", *words], capture_output=True, text=True, check=False, timeout=20
-    )
-    return done.stdout + done.stderr
+async def on(testbed: Namespaces, host: str, *words: str) -> str:
+    """What a program prints on a host, run by its agent, so that it works for an ordinary user too."""
+    session = testbed.sessions[host]
+    action = {"id": "1", "timeout_ns": 20_000_000_000, "action": {"do": "run", "argv": list(words)}}
+    await session.ask(protocol.PREPARE, run="test", actions=[action], folder="/")
+    (result,) = await session.ask(protocol.FIRE, actions=["1"])
+    return result["stdout"] + result["stderr"]
 
 
 @pytest.mark.parametrize("name", ["two-hosts", "line", "segment-4", "nat", "two-hosts-mtu-1300"])
@@ -55,7 +56,7 @@ def test_neighbours_answer_by_name(server: ForkServer, name: str, family: str) -
             for other in others:
                 near = [address.split("/")[0] for port in network.ports if port.host == other for address in port.addresses]
                 target = next(address for address in near if (":" in address) == (family == "ipv6"))
-                assert "1 received" in on(testbed, first, "ping", "-c1", "-W2", target)
+                assert "1 received" in await on(testbed, first, "ping", "-c1", "-W2", target)
 
     up(server, topology, body, family)
 
@@ -64,7 +65,7 @@ def test_a_router_forwards_and_names_resolve_across_it(server: ForkServer) -> No
     topology = load_topology(ROOT / "topologies" / "line.yaml")
 
     async def body(testbed: Namespaces) -> None:
-        shown = on(testbed, "romeo", "ping", "-c1", "-W2", "juliet")
+        shown = await on(testbed, "romeo", "ping", "-c1", "-W2", "juliet")
         assert "1 received" in shown
         assert "ttl=63" in shown
 
@@ -73,23 +74,23 @@ def test_a_router_forwards_and_names_resolve_across_it(server: ForkServer) -> No
 
 def test_a_host_has_its_name_its_interfaces_and_its_processes_only(server: ForkServer) -> None:
     async def body(testbed: Namespaces) -> None:
-        assert on(testbed, "a", "hostname").strip() == "a"
-        assert "eth1" in on(testbed, "a", "ip", "-br", "link")
-        assert len(on(testbed, "a", "ps", "-e", "-o", "pid=").splitlines()) == 2
+        assert (await on(testbed, "a", "hostname")).strip() == "a"
+        assert "eth1" in await on(testbed, "a", "ip", "-br", "link")
+        assert len((await on(testbed, "a", "ps", "-e", "-o", "pid=")).splitlines()) == 2
 
     up(server, pair(LinkProperties()), body)
 
 
 def test_a_rate_is_set_where_the_topology_asks(server: ForkServer) -> None:
     async def body(testbed: Namespaces) -> None:
-        assert "rate 1Mbit" in on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
+        assert "rate 1Mbit" in await on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
 
     up(server, pair(LinkProperties(rate_bits=1_000_000)), body)
 
 
 def test_delay_works_or_says_that_this_kernel_cannot(server: ForkServer) -> None:
     async def body(testbed: Namespaces) -> None:
-        assert "netem" in on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
+        assert "netem" in await on(testbed, "a", "tc", "qdisc", "show", "dev", "eth1")
 
     refused = ""
     try:
@@ -104,6 +105,6 @@ def test_delay_works_or_says_that_this_kernel_cannot(server: ForkServer) -> None
 def test_a_line_that_iproute2_refuses_is_told_in_its_words(server: ForkServer) -> None:
     async def body(testbed: Namespaces) -> None:
         with pytest.raises(AgentError, match="a: ip -batch"):
-            await testbed.sessions["a"].ask("lines", tool="ip", lines=["address add 10.8.0.1/24 dev nowhere"])
+            await testbed.sessions["a"].ask(protocol.LINES, tool="ip", lines=["address add 10.8.0.1/24 dev nowhere"])
 
     up(server, pair(LinkProperties()), body)
