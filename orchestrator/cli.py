@@ -269,5 +269,3 @@ def _guarded(work: Callable[[], Any]) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(Interrupted.exit_code)
-    except BrokenPipeError:
-        os._exit(0)

@@ -139,15 +139,9 @@ class Run:
 
         if plan.skip is not None:
             return short("skipped", plan.skip)
-        if self._reason:
-            return short("interrupted", self._reason)
         testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
-            self._bringing_up = asyncio.create_task(testbed.up())
-            await _load_later_stages()
-            await self._bringing_up
-            if self._reason:
-                return short("interrupted", self._reason)
+            await self._bring_up(testbed)
             return await self._steps(plan, directory, captures, testbed)
         except asyncio.CancelledError:
             if not self._reason:
@@ -162,6 +156,15 @@ class Run:
         finally:
             await testbed.down()
 
+    async def _bring_up(self, testbed: netns.Namespaces) -> None:
+        """Make the hosts, and import meanwhile what will be needed. An interrupt that came before or meanwhile ends it here."""
+        if not self._reason:
+            self._bringing_up = asyncio.create_task(testbed.up())
+            await _load_later_stages()
+            await self._bringing_up
+        if self._reason:
+            raise asyncio.CancelledError
+
     async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
         self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
         record = await self._engine.run()
@@ -175,11 +178,12 @@ class Run:
         directory.write(store.LIVE, live)
         self.holding = True
         self.on_hold(record, tuple(testbed.processes))
+        # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
+        asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
         try:
-            # A host that was lost stays lost, and the others stay up: what became of it is told when they are to finish.
-            await asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
             await self._released.wait()
         finally:
+            asked.cancel()
             self.holding = False
             directory.remove(store.LIVE)
 

@@ -56,6 +56,9 @@ class RunDirectory:
         path = folder / f"{stamp}-{run_id}"
         try:
             path.mkdir(parents=True)
+        except OSError as error:  # whatever is there already is not ours to remove
+            raise _failed("make", path, error) from error
+        try:
             _point(folder / "latest", path.name, run_id)
         except OSError as error:
             with suppress(OSError):
@@ -68,12 +71,18 @@ class RunDirectory:
         self._write(self.path / name, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
     def copy_input(self, source: Path) -> None:
-        """Keep an input as it was."""
+        """Keep an input as it was; beside another one of its name (a scenario's topology, say) it gets a number."""
+        path = self.path / INPUTS / source.name
+        number = 1
         try:
-            (self.path / INPUTS).mkdir(exist_ok=True)
-            self._write(self.path / INPUTS / source.name, source.read_bytes())
+            path.parent.mkdir(exist_ok=True)
+            data = source.read_bytes()
+            while path.exists() and path.read_bytes() != data:
+                number += 1
+                path = path.with_name(f"{source.stem}-{number}{source.suffix}")
         except OSError as error:
             raise _failed("copy into", self.path, error) from error
+        self._write(path, data)
 
     def _write(self, path: Path, data: bytes) -> None:
         beside = path.with_name(f".{path.name}.part")
@@ -206,7 +215,7 @@ def find_live(root: Path, host: str) -> LiveRun:
     :raises StoreError: there is none.
     """
     for run in reversed(list(every_run(root))):
-        if run.has(LIVE):
+        with suppress(StoreError):  # most runs have none, and one of another version must not hide the others
             live = run.read(LIVE, LiveRun)
             if host in live.hosts and Path(f"/proc/{live.controller}").exists():
                 return live

@@ -1,56 +1,106 @@
 """A host's work: the prepared actions, under way and done, and what has to be undone.
 
-Knows nothing of frames. Every action is a task that ends in a result, a plain dict that the controller's record takes over: ``status`` is
-``done``, ``raised``, ``timeout`` or ``blocked``; what TCP did (an exception of a socket call) is a result like any other.
+Every action is a task that ends in a result, a plain dict that the controller's record takes over: ``status`` is ``done``, ``raised``,
+``timeout`` or ``blocked``; what TCP did (an exception of a socket call) is a result like any other. Frames are not known here. The
+surprising fact: an action may be over before the call that begins it returns.
 """
 
+from __future__ import annotations
+
 import os
-import re
-import signal
 
-from . import changes, observe, programs
-from .changes import ChangeRefused
-from .loop import Interrupted, Wait, now_ns, wake
+from .actions import ACTIONS, raised
+from .loop import now_ns
 from .sockets import Sockets
+from .tasks import Interrupted, Wait, wake
 
-_PATIENCE_NS = 1_000_000
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .changes import PacketRule, Undo
+    from .loop import Loop
+    from .programs import Program
+    from .tasks import Steps, Task
+
+    Result = dict[str, Any]
 
 
 class Running:
     """One action under way or over: its result so far, and who waits for it."""
 
-    def __init__(self, prepared):
+    def __init__(self, prepared: Result) -> None:
         self.prepared = prepared
-        self.result = {"id": prepared["id"]}
-        self.calls = []
-        self.waiting = []
-        self.task = None
+        self.result: Result = {"id": prepared["id"]}
+        self.calls: list[Result] = []
+        self.waiting: list[Task] = []
+        self.task: Task | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether its result is complete."""
+        return self.task is not None and self.task.over
 
 
 class Host:
-    """All that one run does on this host."""
+    """All that one run does on this host, and all that it has to put back; ``folder`` is where its files go."""
 
-    def __init__(self, loop, run, folder):
+    def __init__(self, loop: Loop, run: str, folder: str) -> None:
         self.loop = loop
         self.run = run
         self.folder = folder
         self.sockets = Sockets()
-        self.programs = {}
-        self.named = {}
-        self.rules = {}
-        self.undos = []
-        self.running = {}
+        self.programs: dict[str, Program] = {}
+        self.started: list[Program] = []
+        self.named: dict[str, Running] = {}
+        self.rules: dict[str, PacketRule] = {}
+        self.undos: list[Undo] = []
+        self.waiting: list[Task] = []
+        self._running: list[Running] = []
+        self._undoing = False
 
-    def begin(self, prepared, planned, done):
-        """Start an action; ``done(result)`` is called when it is over, which may be at once."""
+    def fire(self, actions: list[Result], planned: int, done: Callable[[list[Result]], object], ended: Callable[[Result], object]) -> None:
+        """Start actions; ``done`` gets their results when all are over or run in the background.
+
+        ``ended`` gets the result of each that runs in the background, at its end, unless ``done`` got it complete.
+        """
+        results: list[Result] = []
+
+        def arrive(result: Result) -> None:
+            results.append(result)
+            if len(results) == len(actions):
+                done(results)
+
+        if not actions:
+            done(results)
+        for prepared in actions:
+            if prepared.get("background"):
+                arrive(self._begin_behind(prepared, planned, ended))
+            else:
+                self.begin(prepared, planned, arrive)
+
+    def _begin_behind(self, prepared: Result, planned: int, ended: Callable[[Result], object]) -> Result:
+        later: list[Callable[[Result], object]] = []
+        running = self.begin(prepared, planned, lambda result: [tell(result) for tell in later])
+        later.append(ended)
+        if running.over:
+            return running.result
+        return dict(running.result, status="running", calls=[dict(call) for call in running.calls])
+
+    def begin(self, prepared: Result, planned: int, done: Callable[[Result], object]) -> Running:
+        """Start an action; ``done(result)`` is called when it is over, which may be at once. ``planned``: monotonic ns, or 0 for now."""
         running = Running(prepared)
-        self.running[prepared["id"]] = running
+        action = prepared["action"]
+        steps = ACTIONS[action["do"]](self, action, running)
+        self._running.append(running)
         if prepared.get("name"):
             self.named[prepared["name"]] = running
         running.result.update(start_ns=now_ns(), planned_ns=planned, status="done")
         deadline = running.result["start_ns"] + prepared["timeout_ns"]
 
-        def over(value, error):
+        def over(value: Result | None, error: Exception | None) -> None:
+            self._running.remove(running)
             running.result["end_ns"] = now_ns()
             running.result.update(_outcome(value, error))
             if running.calls:
@@ -58,26 +108,37 @@ class Host:
             done(running.result)
             wake(running.waiting)
 
-        running.task = self.loop.spawn(ACTIONS[prepared["action"]["do"]](self, prepared["action"], running), over, deadline)
+        running.task = self.loop.spawn(steps, over, deadline)
         return running
 
-    def interrupt(self):
+    def interrupt(self) -> None:
         """Stop whatever still blocks; each is recorded as ``blocked``."""
-        for running in list(self.running.values()):
+        for running in self._running[:]:
             if running.task is not None:
                 running.task.interrupt("blocked")
 
-    def remember(self, undo):
+    def remember(self, undo: Undo | None) -> None:
         """Keep an undo until the end; ``None`` is nothing to undo."""
         if undo is not None:
             self.undos.append(undo)
 
-    def undo(self):
-        """Everything back, last first, as a task: ``(undone, not undone)`` in words."""
+    def undo(self) -> Steps[tuple[list[str], list[str]]]:
+        """Everything back, last first, as a task: ``(undone, not undone)`` in words. Who comes second waits for the first."""
+        while self._undoing:
+            yield Wait(on=self)
+        self._undoing = True
+        try:
+            return (yield from self._undo())
+        finally:
+            self._undoing = False
+            wake(self.waiting)
+
+    def _undo(self) -> Steps[tuple[list[str], list[str]]]:
         self.sockets.close()
-        for program in self.programs.values():
+        for program in self.started:
             program.close()
-        undone, failed = [], []
+        undone: list[str] = []
+        failed: list[str] = []
         while self.undos:
             text, steps = self.undos.pop()
             try:
@@ -88,188 +149,26 @@ class Host:
         return undone, failed
 
 
-def _outcome(value, error):
+def _outcome(value: Result | None, error: Exception | None) -> Result:
     if error is None:
         return value or {}
     if isinstance(error, Interrupted):
         return {"status": error.status}
-    return dict(_raised(error), status="raised")
+    return dict(raised(error), status="raised")
 
 
-def _raised(error):
-    """What was raised, as names: the classes up to Exception, the errno's name, the words."""
-    import errno
+def private_folder(run: str) -> tuple[str, Undo]:
+    """A folder that only we can enter, under an unguessable name, and the undo that takes it away with all that is in it.
 
-    names = [cls.__name__ for cls in type(error).__mro__ if issubclass(cls, Exception)]
-    if "timeout" in names:  # socket.timeout, which Python 3.10 made TimeoutError
-        names = ["TimeoutError" if name == "timeout" else name for name in names]
-    number = getattr(error, "errno", None)
-    return {"exceptions": names, "errno": errno.errorcode.get(number, ""), "message": str(error)}
-
-
-def _calls(host, action, running):
-    for call in action["calls"]:
-        entry = {"text": call["text"], "method": call["method"], "status": "done", "start_ns": now_ns()}
-        running.calls.append(entry)
-        touched = [call.get("receiver")]
-        try:
-            entry["value"], touched = yield from host.sockets.call(call)
-        except Interrupted as stop:
-            entry["status"] = stop.status
-            raise
-        except Exception as error:
-            entry.update(_raised(error), status="raised")
-            raise
-        finally:
-            entry["end_ns"] = now_ns()
-            entry["sockets"] = [host.sockets.held[name].facts() for name in touched if name in host.sockets.held]
-    last = running.calls[-1]
-    return {"value": last.get("value")}
-
-
-def _iptables(host, action, running):
-    comment = "orchestrate:%s:%s" % (host.run, action["name"])
-    undo = yield from changes.iptables(host.loop, action["tool"], action["words"], comment)
-    host.rules[action["name"]] = undo
-    host.remember(undo)
-
-
-def _remove(host, action, running):
-    undo = host.rules.pop(action["name"], None)
-    if undo is None:
-        raise ChangeRefused("no rule called %s is in place" % action["name"])
-    yield from undo[1]()
-    host.undos.remove(undo)
-
-
-def _sysctl(host, action, running):
-    for key, value in action["values"].items():
-        host.remember(changes.sysctl(key, value))
-    return
-    yield
-
-
-def _offload(host, action, running):
-    for interface in action.get("interfaces", ()):
-        for name, wanted in action["values"].items():
-            host.remember(changes.offload(interface, name, wanted))
-    return
-    yield
-
-
-def _file(host, action, running):
-    host.remember(changes.file(host.folder, action["name"], action["text"], action.get("executable", False)))
-    return
-    yield
-
-
-def _start(host, action, running):
-    program = programs.Program(host.loop, list(action["argv"]), action["name"])
-    host.programs[action["name"]] = program
-    ready = action.get("ready", {})
-    try:
-        yield from _wait_ready(program, ready.get("listening"), ready.get("output"))
-    finally:
-        running.result.update(_written(program))
-    return {"value": program.status}
-
-
-def _wait_ready(program, port, pattern):
-    """A listener is ready when the kernel shows it; a program that ends before it is ready never will be."""
-    while True:
-        if port is not None and observe.listening(port):
-            return
-        if pattern is not None and re.search(pattern, program.stdout.text() + program.stderr.text(), re.MULTILINE):
-            return
-        if port is None and pattern is None:
-            return
-        if program.status is not None:
-            raise ChildProcessError("it ended with status %d before it was ready: %s" % (program.status, program.stderr.text().strip()))
-        yield Wait(deadline=now_ns() + _PATIENCE_NS if port is not None else None, on=program)
-
-
-def _run(host, action, running):
-    program = programs.Program(host.loop, list(action["argv"]))
-    name = running.prepared.get("name")
-    if name:
-        host.programs[name] = program
-    else:
-        program.end_input()
-    try:
-        yield from programs.finish(program)
-    finally:
-        running.result.update(_written(program))
-        if program.status is None:
-            program.close()
-    return {"value": program.status}
-
-
-def _written(program):
-    return {"stdout": program.stdout.text(), "stderr": program.stderr.text(), "clipped": program.clipped}
-
-
-def _type(host, action, running):
-    program = host.programs[action["to"]]
-    if program.status is not None:
-        raise ProcessLookupError(3, "%s has ended with status %d" % (action["to"], program.status))
-    yield from program.write(action.get("text", "").encode())
-    if action.get("eof"):
-        program.end_input()
-
-
-def _signal(host, action, running):
-    program = host.programs[action["to"]]
-    program.kill(getattr(signal, "SIG" + action["signal"]))
-    return
-    yield
-
-
-def _snapshot(host, action, running):
-    texts = {}
-    for tool in action["tools"]:
-        texts[tool] = yield from observe.ask(host.loop, tool)
-    return {"snapshots": texts, "sockets": host.sockets.facts()}
-
-
-def _wait(host, action, running):
-    """Wait for a program's end or for a background action; its outcome becomes ours."""
-    name = action["on"]
-    if name in host.programs:
-        program = host.programs[name]
-        yield from programs.finish(program)
-        return dict(_written(program), value=program.status)
-    awaited = host.named[name]
-    while awaited.task is None or not awaited.task.over:
-        yield Wait(on=awaited)
-    skipped = ("id", "start_ns", "end_ns", "planned_ns")
-    return {key: value for key, value in awaited.result.items() if key not in skipped}
-
-
-ACTIONS = {
-    "calls": _calls,
-    "iptables": _iptables,
-    "remove": _remove,
-    "sysctl": _sysctl,
-    "offload": _offload,
-    "file": _file,
-    "start": _start,
-    "run": _run,
-    "type": _type,
-    "signal": _signal,
-    "snapshot": _snapshot,
-    "wait": _wait,
-}
-
-
-def private_folder(run):
-    """A folder that only we can enter, under an unguessable name, and the undo that takes it away with all that is in it."""
+    It becomes the working directory. :raises OSError: there is nowhere to make it.
+    """
     import shutil
     import tempfile
 
     folder = tempfile.mkdtemp(prefix="orchestrate-%s-" % run)
     os.chdir(folder)
 
-    def undo():
+    def undo() -> Steps[None]:
         os.chdir("/")
         shutil.rmtree(folder)
         return

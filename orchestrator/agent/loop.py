@@ -1,9 +1,12 @@
-"""Waiting, for everything at once: file descriptors, deadlines and the end of child processes, in one thread.
+"""Waiting, for everything at once: file descriptors, instants, signals and the end of child processes, in one thread.
 
-A task is a generator. It yields a :class:`Wait` and is resumed with ``True`` when what it waits for came, with ``False`` at its deadline.
-So a blocking call can be interrupted at any moment without closing its socket, and no lock is needed anywhere. The surprising fact: an
-armed instant is met by sleeping short of it and spinning the rest, in this same thread; nothing else is served in that half millisecond.
+Tasks (tasks.py) wait through it; it knows nothing of what they do. An armed instant is met by sleeping short of it and spinning the rest,
+in this same thread; nothing else is served in that half millisecond. The surprising fact: ``poll`` reports numbers, not files. A number
+that was closed and given out again between the report and its turn is another file, so a watcher that came after the report is not called
+for it.
 """
+
+from __future__ import annotations
 
 import heapq
 import os
@@ -11,151 +14,96 @@ import select
 import signal
 import time
 
-READ = select.POLLIN | select.POLLPRI
+from .tasks import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+    from .tasks import Done, Steps
+
+# Without POLLPRI: an urgent byte that nobody takes would stay "ready", and a blocked recv would spin (tcp(7)).
+READ = select.POLLIN
 WRITE = select.POLLOUT
+ENDED = select.POLLERR | select.POLLHUP | select.POLLNVAL
+PAUSE_MS = 1000
 SPIN_NS = 500_000
+FEW_TIMERS = 64
 
 now_ns = time.monotonic_ns
 
 
-class Interrupted(Exception):
-    """Thrown into a task that has to stop waiting; ``status`` says why (``timeout`` or ``blocked``)."""
+class Timer:
+    """A callback at an instant. Cancelled, it keeps nothing alive, though its place in the queue may stay for a while."""
 
-    def __init__(self, status):
-        Exception.__init__(self, status)
-        self.status = status
+    __slots__ = ("arguments", "callback")
+
+    def __init__(self, callback: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., object] | None = callback
+        self.arguments = arguments
+
+    def cancel(self) -> None:
+        """Do not call back; nothing happens where it already has."""
+        self.callback = None
+        self.arguments = ()
 
 
-class Wait:
-    """What a task waits for, whichever is first.
+class Watcher:
+    """One callback for the events of one descriptor, and the round of the loop in which it came."""
 
-    A descriptor's ``events``, an instant, news ``on`` something that lists who is ``waiting``.
-    """
+    __slots__ = ("callback", "events", "since")
 
-    __slots__ = ("deadline", "events", "fd", "on")
-
-    def __init__(self, fd=None, events=0, deadline=None, on=None):
-        self.fd = fd
+    def __init__(self, events: int, callback: Callable[[int], None], since: int) -> None:
         self.events = events
-        self.deadline = deadline
-        self.on = on
-
-
-def wake(waiting):
-    """Resume all the tasks of a list of those waiting, and empty it."""
-    tasks = waiting[:]
-    del waiting[:]
-    for task in tasks:
-        task.wake()
-
-
-class Task:
-    """A generator under way. ``deadline`` (monotonic ns) bounds the whole of it; ``done`` is called with its result or its exception."""
-
-    def __init__(self, loop, steps, done, deadline=None):
-        self.loop = loop
-        self.steps = steps
-        self.done = done
-        self.deadline = deadline
-        self.over = False
-        self._watching = None
-        self._on = None
-        self._ticket = 0
-
-    def wake(self):
-        """What it waited for has news."""
-        if not self.over and self._on is not None:
-            self.resume(True)
-
-    def resume(self, value=None, error=None):
-        """Run until the next wait. Every way out of the generator ends in ``done``, once."""
-        self._forget()
-        try:
-            wait = self.steps.throw(error) if error is not None else self.steps.send(value)
-        except StopIteration as stop:
-            self._end(stop.value, None)
-        except Exception as failure:
-            self._end(None, failure)
-        else:
-            self._await(wait)
-
-    def interrupt(self, status):
-        """Stop waiting now; the generator sees :class:`Interrupted`."""
-        if not self.over:
-            self.resume(error=Interrupted(status))
-
-    def _await(self, wait):
-        self._ticket += 1
-        if wait.fd is not None:
-            self._watching = wait.fd
-            self.loop.watch(wait.fd, wait.events, self._ready)
-        if wait.on is not None:
-            self._on = wait.on
-            wait.on.waiting.append(self)
-        mine = wait.deadline
-        if self.deadline is not None and (mine is None or self.deadline < mine):
-            self.loop.call_at(self.deadline, self._overdue, self._ticket)
-        elif mine is not None:
-            self.loop.call_at(mine, self._late, self._ticket)
-
-    def _ready(self, _events):
-        self.resume(True)
-
-    def _late(self, ticket):
-        if ticket == self._ticket and not self.over:
-            self.resume(False)
-
-    def _overdue(self, ticket):
-        if ticket == self._ticket and not self.over:
-            self.interrupt("timeout")
-
-    def _forget(self):
-        self._ticket += 1
-        if self._watching is not None:
-            self.loop.unwatch(self._watching, self._ready)
-            self._watching = None
-        if self._on is not None:
-            if self in self._on.waiting:
-                self._on.waiting.remove(self)
-            self._on = None
-
-    def _end(self, result, error):
-        self.over = True
-        self.done(result, error)
+        self.callback = callback
+        self.since = since
 
 
 class Loop:
-    """Descriptors, instants and children, served one at a time until :meth:`stop`."""
+    """Descriptors, instants, children and signals, served one at a time until :meth:`stop`.
 
-    def __init__(self):
+    A process has one, in its main thread: it takes over ``SIGCHLD`` and the descriptor that signals wake (signal.set_wakeup_fd).
+    ``on_signal`` is called with the number of any other signal that has a handler.
+    """
+
+    def __init__(self) -> None:
+        self.on_signal: Callable[[int], object] = unheard
         self._poll = select.poll()
-        self._watchers = {}
-        self._instants = []
+        self._watchers: dict[int, list[Watcher]] = {}
+        self._round = 0
+        self._instants: list[tuple[int, int, Timer]] = []
+        self._many = FEW_TIMERS
         self._serial = 0
-        self._children = {}
+        self._children: dict[int, Callable[[int], None]] = {}
         self._running = True
         self._woken, self._waker = os.pipe()
         for fd in (self._woken, self._waker):
             os.set_blocking(fd, False)
-        self.watch(self._woken, READ, self._reap)
-        signal.signal(signal.SIGCHLD, _nothing)
+        self.watch(self._woken, READ, self._signalled)
+        signal.signal(signal.SIGCHLD, caught)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})  # whoever started us may have blocked it
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
 
-    def spawn(self, steps, done, deadline=None):
+    def spawn(self, steps: Steps[Any], done: Done, deadline: int | None = None) -> Task:
         """Begin a task; it may be over before this returns."""
         task = Task(self, steps, done, deadline)
         task.resume()
         return task
 
-    def watch(self, fd, events, callback):
-        """Call back with what happened on ``fd``; several watchers may share one descriptor."""
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call back with what happened on ``fd`` (poll(2)'s bits); several watchers may share one descriptor.
+
+        Unwatch before ``fd`` is closed: its number may come back as another file.
+        """
         watchers = self._watchers.setdefault(fd, [])
-        watchers.append((events, callback))
+        watchers.append(Watcher(events, callback, self._round))
         self._register(fd, watchers)
 
-    def unwatch(self, fd, callback):
-        """Watch no more. Comparing methods by equality, not identity, is meant."""
-        watchers = [pair for pair in self._watchers.pop(fd, ()) if pair[1] != callback]
+    def unwatch(self, fd: int, callback: Callable[[int], None]) -> None:
+        """Watch no more; nothing happens where nothing was watched. Comparing methods by equality, not identity, is meant."""
+        watchers = [watcher for watcher in self._watchers.pop(fd, ()) if watcher.callback != callback]
         if watchers:
             self._watchers[fd] = watchers
             self._register(fd, watchers)
@@ -165,57 +113,81 @@ class Loop:
             except (KeyError, ValueError):
                 pass
 
-    def _register(self, fd, watchers):
+    def _register(self, fd: int, watchers: list[Watcher]) -> None:
         mask = 0
-        for events, _callback in watchers:
-            mask |= events
+        for watcher in watchers:
+            mask |= watcher.events
         self._poll.register(fd, mask)
 
-    def call_at(self, instant, callback, *arguments):
+    def call_at(self, instant: int, callback: Callable[..., object], *arguments: Any) -> Timer:
         """Call back at ``instant`` (monotonic ns), a little late rather than early."""
+        timer = Timer(callback, arguments)
+        if len(self._instants) >= self._many:
+            self._instants = [entry for entry in self._instants if entry[2].callback is not None]
+            heapq.heapify(self._instants)
+            self._many = max(FEW_TIMERS, 2 * len(self._instants))
         self._serial += 1
-        heapq.heappush(self._instants, (instant, self._serial, callback, arguments))
+        heapq.heappush(self._instants, (instant, self._serial, timer))
+        return timer
 
-    def on_exit(self, pid, callback):
-        """Call back with the wait status when the child ``pid`` has ended."""
+    def on_exit(self, pid: int, callback: Callable[[int], None]) -> None:
+        """Call back with the wait status (wait(2)) when the child ``pid`` has ended, which may be before this returns."""
         self._children[pid] = callback
-        self._reap(0)
+        self._reap()
 
-    def stop(self):
+    def stop(self) -> None:
         """Leave :meth:`run` after what is being served."""
         self._running = False
 
-    def run(self):
-        """Serve until stopped."""
+    def run(self) -> None:
+        """Serve until stopped. What a callback raises comes through, and the callback is not called again for that."""
         while self._running:
             self.serve(self._pause_ms())
 
-    def serve(self, pause_ms):
+    def serve(self, pause_ms: int) -> None:
         """One round: wait at most so long, then serve what came and what is due."""
-        for fd, events in self._poll.poll(pause_ms):
-            for wanted, callback in list(self._watchers.get(fd, ())):
-                if events & (wanted | select.POLLERR | select.POLLHUP | select.POLLNVAL):
-                    callback(events)
+        ready = self._poll.poll(pause_ms)
+        self._round += 1
+        for fd, events in ready:
+            for watcher in self._watchers.get(fd, ())[:]:
+                if watcher.since < self._round and events & (watcher.events | ENDED) and watcher in self._watchers.get(fd, ()):
+                    self._call(fd, watcher, events)
         self._serve_instants()
 
-    def _serve_instants(self):
-        instants = self._instants
-        while instants and instants[0][0] <= now_ns():
-            _instant, _serial, callback, arguments = heapq.heappop(instants)
-            callback(*arguments)
-
-    def _pause_ms(self):
-        if not self._instants:
-            return 1000
-        left = self._instants[0][0] - now_ns()
-        return 0 if left <= 0 else min(1000, -(-left // 1_000_000))
-
-    def _reap(self, _events):
+    def _call(self, fd: int, watcher: Watcher, events: int) -> None:
         try:
-            while os.read(self._woken, 512):
-                pass
+            watcher.callback(events)
+        except Exception:
+            self.unwatch(fd, watcher.callback)  # or it would fail again at once, for ever
+            raise
+
+    def _serve_instants(self) -> None:
+        while self._instants and self._instants[0][0] <= now_ns():
+            timer = heapq.heappop(self._instants)[2]
+            callback, arguments = timer.callback, timer.arguments
+            timer.cancel()
+            if callback is not None:
+                callback(*arguments)
+
+    def _pause_ms(self) -> int:
+        if not self._instants:
+            return PAUSE_MS
+        left = self._instants[0][0] - now_ns()
+        return 0 if left <= 0 else min(PAUSE_MS, -(-left // 1_000_000))
+
+    def _signalled(self, _events: int) -> None:
+        numbers: set[int] = set()
+        try:
+            while True:
+                numbers.update(os.read(self._woken, 512))
         except BlockingIOError:
             pass
+        self._reap()
+        for number in sorted(numbers - {signal.SIGCHLD}):
+            self.on_signal(number)
+
+    def _reap(self) -> None:
+        """Reap whoever has ended: as process 1 of a PID namespace also the orphans that nobody asks about (pid_namespaces(7))."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -228,12 +200,16 @@ class Loop:
                 callback(status)
 
 
-def _nothing(_signal, _frame):
-    """SIGCHLD has to be caught to wake the poll."""
+def caught(_signal: int, _frame: FrameType | None) -> None:
+    """A signal has to be caught to wake the poll; the loop learns its number from the wake-up descriptor."""
 
 
-def spin_until(instant):
-    """Return at ``instant`` as exactly as a process can; gives the lateness in ns."""
+def unheard(_number: int) -> None:
+    """Nobody asked for signals."""
+
+
+def spin_until(instant: int) -> int:
+    """Return at ``instant`` (monotonic ns) as exactly as a process can; gives the lateness in ns."""
     while True:
         late = now_ns() - instant
         if late >= 0:
@@ -242,8 +218,8 @@ def spin_until(instant):
             time.sleep((-late - SPIN_NS) / 1e9)
 
 
-def hurry():
-    """Ask for real-time priority, which programs started meanwhile do not inherit; gives whether it was granted."""
+def hurry() -> bool:
+    """Ask for real-time priority, which programs started meanwhile do not inherit (sched(7)); gives whether it was granted."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(10))
     except OSError:
@@ -251,9 +227,9 @@ def hurry():
     return True
 
 
-def calm():
-    """Ordinary priority again."""
+def calm() -> None:
+    """Ordinary priority again. Only root may also take SCHED_RESET_ON_FORK back, so it stays: it does no harm."""
     try:
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
     except OSError:
         pass

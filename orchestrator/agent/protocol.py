@@ -5,7 +5,14 @@ Frames are single lines of JSON, both ways. The controller asks ``{"id": 7, "ask
 The table below is the one place that says which socket calls and constants a scenario may name.
 """
 
+from __future__ import annotations
+
 import base64
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
 
 VERSION = 1
 MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -33,20 +40,22 @@ FAILED = "failed"  # I could not even become a host, and why
 
 
 class Rule:
-    """How one socket call may be typed: how many arguments, and whether it is the module's or a socket's."""
+    """How one socket call may be typed: ``least`` to ``most`` arguments, ``of`` the ``module`` or a ``socket``, and how many results.
+
+    ``address`` is the index of the argument that is an address, from the end when negative.
+    """
 
     __slots__ = ("address", "least", "most", "of", "results")
 
-    def __init__(self, of, least, most, results=1, address=None):
-        # type: (str, int, int, int, int | None) -> None
+    def __init__(self, of: str, least: int, most: int, results: int = 1, address: int | None = None) -> None:
         self.of = of
         self.least = least
         self.most = most
         self.results = results
-        self.address = address  # the index of the argument that is an address (from the end when negative)
+        self.address = address
 
 
-CALLS = {
+CALLS: dict[str, Rule] = {
     "socket.socket": Rule("module", 0, 3),
     "bind": Rule("socket", 1, 1, address=0),
     "listen": Rule("socket", 0, 1),
@@ -71,7 +80,7 @@ CALLS = {
 }
 
 # Linux's numbers (asm-generic), so that a constant that this Python or that one lacks means the same on every host.
-CONSTANTS = {
+CONSTANTS: dict[str, int] = {
     "AF_INET": 2, "AF_INET6": 10, "AF_UNIX": 1,
     "SOCK_STREAM": 1, "SOCK_DGRAM": 2, "SOCK_RAW": 3, "SOCK_NONBLOCK": 2048, "SOCK_CLOEXEC": 524288,
     "SHUT_RD": 0, "SHUT_WR": 1, "SHUT_RDWR": 2, "SOMAXCONN": 4096,
@@ -93,8 +102,7 @@ CONSTANTS = {
 }  # fmt: skip
 
 
-def encode_value(value):
-    # type: (object) -> object
+def encode_value(value: object) -> object:
     """A Python value as JSON can hold it: bytes become ``{"bytes": base64}``, tuples ``{"tuple": [...]}``.
 
     :raises ValueError: no scenario can hold such a value.
@@ -110,8 +118,7 @@ def encode_value(value):
     raise ValueError("a %s cannot travel" % type(value).__name__)
 
 
-def decode_value(value, constant=CONSTANTS.__getitem__):
-    # type: (object, object) -> object
+def decode_value(value: object, constant: Callable[[str], object] = CONSTANTS.__getitem__) -> object:
     """The Python value again; ``{"constant": "AF_INET"}`` becomes its number, ``{"or": [...]}`` the numbers joined bit by bit.
 
     :raises ValueError: it is not in the wire's form.
@@ -122,15 +129,19 @@ def decode_value(value, constant=CONSTANTS.__getitem__):
         return value
     if len(value) == 1:
         ((kind, content),) = value.items()
-        if kind == "bytes":
+        if kind == "bytes" and isinstance(content, str):
             return base64.b64decode(content)
-        if kind == "tuple":
+        if kind == "tuple" and isinstance(content, list):
             return tuple(decode_value(item, constant) for item in content)
-        if kind == "constant" and content in CONSTANTS:
-            return constant(content)  # type: ignore[operator]
+        if kind == "constant" and isinstance(content, str) and content in CONSTANTS:
+            return constant(content)
         if kind == "or" and isinstance(content, list):
             joined = 0
-            for item in content:
-                joined |= decode_value(item, constant)  # type: ignore[operator]
+            for number in [decode_value(item, constant) for item in content]:
+                joined |= number if isinstance(number, int) else _refuse(value)
             return joined
+    return _refuse(value)
+
+
+def _refuse(value: object) -> NoReturn:
     raise ValueError("not a value of the wire: %r" % (value,))

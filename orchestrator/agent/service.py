@@ -1,23 +1,39 @@
-"""Frames in, frames out: prepare, arm, fire, report; at the end of input, or at a deadline, undo and leave.
+"""Asks in, answers out: prepare, arm, fire, report; at the end of input, or at a deadline, undo and leave.
 
-``serve(read_fd, write_fd, greeting)`` is the whole agent: over pipes, over SSH, and in the process 1 of a namespace host. Standard output
-belongs
-to the frames alone, so it is moved away before anything else could print to it. Private folders, captures and undos are made on demand: a
-run that needs none pays for none.
+``serve(source, sink, greeting)`` is the whole agent: over pipes, over SSH, and in the process 1 of a namespace host. What the actions are
+is not known here. The surprising fact: standard output belongs to the frames alone, so it is moved away before anything else could print to
+it. Private folders, captures and undos are made on demand: a run that needs none pays for none.
 """
 
-import base64
+from __future__ import annotations
+
 import json
 import os
+import signal
 
 from . import capture, changes, observe, protocol
+from .channel import Channel
 from .host import Host, private_folder
-from .loop import READ, WRITE, Loop, Wait, calm, hurry, now_ns, spin_until
+from .loop import Loop, calm, caught, hurry, now_ns, spin_until
+from .tasks import Wait
 
-FLUSH_BYTES = 48 * 1024
-FLUSH_NS = 250_000_000
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .channel import Frame
+    from .loop import Timer
+    from .tasks import Steps
+
 LEAD_NS = 2_000_000
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+UNDO_NS = 9_000_000_000  # just less than a controller waits
+LEAVE_NS = 20_000_000_000  # an undo under way, and our own
+LAST_WORDS_NS = 2_000_000_000
+SETUP_NS = 20_000_000_000
+LOOK_NS = 10_000_000_000
+LINK_NS = 200_000
+SILENCE_NS = int(protocol.SILENCE_S * 1e9)
 
 
 class Refusal(Exception):
@@ -25,130 +41,84 @@ class Refusal(Exception):
 
 
 class Service:
-    """One agent: its channel, its host, its captures."""
+    """One agent: its channel, its host, its capture. Each ask ``number`` is answered once, by what it asked for or by why not."""
 
-    def __init__(self, loop, source, sink):
+    def __init__(self, loop: Loop, source: int, sink: int) -> None:
         self.loop = loop
-        self.source = source
-        self.sink = sink
-        self.inbox = bytearray()
-        self.outbox = bytearray()
-        self.blocked = False
-        self.program = {}
+        self.program: dict[str, Frame] = {}
         self.host = Host(loop, "", "/")
-        self.capture = None
-        self.heard_ns = now_ns()
-        self.deadline_ns = None
+        self.deadline_ns: int | None = None
         self.leaving = False
-        loop.watch(source, READ, self._readable)
-        loop.call_at(now_ns() + int(protocol.SILENCE_S * 1e9), self._check_silence)
+        self._feed: capture.Feed | None = None
+        self._armed: dict[Any, Timer] = {}
+        self.channel = Channel(loop, source, sink, self._serve, self.leave)
+        loop.call_at(now_ns() + SILENCE_NS, self._check_silence)
 
-    # -- frames
-
-    def tell(self, kind, **fields):
+    def tell(self, kind: str, **fields: Any) -> None:
         """Say something unasked."""
-        fields["tell"] = kind
-        self._send(fields)
+        self.channel.send(dict(fields, tell=kind))
 
-    def _send(self, frame):
-        self.outbox += _encode(frame).encode()
-        self.outbox += b"\n"
-        if not self.blocked:
-            self._flush()
-
-    def _flush(self, _events=0):
-        try:
-            while self.outbox:
-                del self.outbox[: os.write(self.sink, self.outbox)]
-        except BlockingIOError:
-            if not self.blocked:
-                self.blocked = True
-                self.loop.watch(self.sink, WRITE, self._flush)
-            return
-        except OSError:
-            del self.outbox[:]
-            self._leave("the channel ended")
-        if self.blocked:
-            self.blocked = False
-            self.loop.unwatch(self.sink, self._flush)
-
-    def _readable(self, _events):
-        try:
-            data = os.read(self.source, 262144)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.loop.unwatch(self.source, self._readable)
-            self._leave("the channel ended")
-            return
-        self.heard_ns = now_ns()
-        self.inbox += data
-        while True:
-            end = self.inbox.find(b"\n")
-            if end < 0:
-                break
-            line = bytes(self.inbox[:end])
-            del self.inbox[: end + 1]
-            self._serve(line)
-        if len(self.inbox) > protocol.MAX_FRAME_BYTES:
-            self._leave("a frame is too long")
-
-    def _serve(self, line):
+    def _serve(self, line: bytes) -> None:
         number = None
         try:
             frame = json.loads(line)
             number = frame.get("id")
-            _ASKS[frame["ask"]](self, number, frame)
+            if self.leaving:
+                self._refuse(number, Refusal("the agent is leaving"))
+            else:
+                _ASKS[frame["ask"]](self, number, frame)
         except Exception as error:
-            self.refuse(number, error)
+            self._refuse(number, error)
 
-    def answer(self, number, value=None):
-        """The answer to ask ``number``."""
-        self._send({"id": number, "ok": value})
+    def _answer(self, number: Any, value: object = None) -> None:
+        self.channel.send({"id": number, "ok": value})
 
-    def refuse(self, number, error):
-        """No answer, and why."""
-        self._send({"id": number, "error": str(error) or type(error).__name__, "kind": type(error).__name__})
+    def _refuse(self, number: Any, error: Exception) -> None:
+        self.channel.send({"id": number, "error": str(error) or type(error).__name__, "kind": type(error).__name__})
 
-    def spawn(self, number, steps, deadline=None):
+    def _spawn(self, number: Any, steps: Steps[Any], patience_ns: int) -> None:
         """A task whose result is the answer to ask ``number``."""
 
-        def done(value, error):
+        def done(value: object, error: Exception | None) -> None:
             if error is None:
-                self.answer(number, value)
+                self._answer(number, value)
             else:
-                self.refuse(number, error)
+                self._refuse(number, error)
 
-        self.loop.spawn(steps, done, deadline)
+        self.loop.spawn(steps, done, now_ns() + patience_ns)
 
-    # -- asks
-
-    def _ask_beat(self, number, frame):
+    def beat(self, number: Any, frame: Frame) -> None:
         """Both clocks, as a sign of life."""
-        self.answer(number, observe.clock())
+        self._answer(number, observe.clock())
 
-    def _ask_lines(self, number, frame):
+    def lines(self, number: Any, frame: Frame) -> None:
         """Feed iproute2 its lines, write sysctls, then wait until the named interfaces work."""
-        self.spawn(number, self._lines(frame), now_ns() + 20_000_000_000)
+        self._spawn(number, self._lines(frame), SETUP_NS)
 
-    def _lines(self, frame):
+    def _lines(self, frame: Frame) -> Steps[None]:
         for key, value in frame.get("sysctl", {}).items():
             changes.sysctl(key, value)
         if frame.get("lines"):
             yield from changes.command(self.loop, [frame.get("tool", "ip"), "-batch", "-"], "\n".join(frame["lines"]).encode() + b"\n")
         for interface in frame.get("interfaces", ()):
             while not observe.running(interface):
-                yield Wait(deadline=now_ns() + 200_000)
+                yield Wait(deadline=now_ns() + LINK_NS)
 
-    def _ask_prepare(self, number, frame):
-        """The whole program of this host, before anything moves."""
-        self.program = {action["id"]: action for action in frame["actions"]}
-        folder = frame.get("folder")
-        undo = None
+    def prepare(self, number: Any, frame: Frame) -> None:
+        """The whole program of this host, before anything moves; what an earlier one left is undone first."""
+        self._spawn(number, self._prepare(frame), UNDO_NS)
+
+    def _prepare(self, frame: Frame) -> Steps[None]:
+        program = {action["id"]: action for action in frame["actions"]}
+        self._disarm()
+        self.host.interrupt()
+        _undone, failed = yield from self.host.undo()
+        if failed:
+            raise Refusal("an earlier run is not undone: %s" % "; ".join(failed))
+        folder, undo = frame.get("folder"), None
         if folder is None and frame.get("private"):
             folder, undo = private_folder(frame["run"])
+        self.program = program
         self.host = Host(self.loop, frame["run"], folder or "/")
         self.host.remember(undo)
         if "deadline_ns" in frame:
@@ -156,82 +126,51 @@ class Service:
             self.loop.call_at(self.deadline_ns, self._overdue, self.deadline_ns)
         for interface in frame.get("interfaces", ()):
             for name, wanted in frame.get("offload", {}).items():
-                self.host.remember(changes.offload(interface, name, wanted))
+                self.host.remember(changes.offload(interface, name, wanted=bool(wanted)))
         for key, value in frame.get("sysctl", {}).items():
             self.host.remember(changes.sysctl(key, value))
-        self.answer(number)
 
-    def _ask_capture(self, number, frame):
+    def capture(self, number: Any, frame: Frame) -> None:
         """Begin to capture; the answer is the instant from which on nothing is missed."""
-        self.capture = capture.Capture(frame["interfaces"], frame.get("filter", ""))
-        self.loop.watch(self.capture.sock.fileno(), READ, self._frames)
-        self.answer(number, {"ready_ns": now_ns()})
-        self.loop.call_at(now_ns() + FLUSH_NS, self._flush_capture)
+        if self._feed is not None:
+            raise Refusal("a capture is under way")
+        self._feed = capture.Feed(self.loop, self.channel, capture.Capture(frame["interfaces"], frame.get("filter", "")))
+        self._answer(number, {"ready_ns": now_ns()})
 
-    def _frames(self, _events):
-        if len(self.outbox) > 64 * FLUSH_BYTES:
-            return  # the controller does not keep up; what the kernel then loses it counts
-        self.capture.drain(64)
-        if len(self.capture.pending) > FLUSH_BYTES:
-            self._send_frames()
-
-    def _send_frames(self):
-        data = self.capture.take()
-        if data:
-            self.tell(protocol.PACKETS, data=base64.b64encode(data).decode("ascii"))
-
-    def _flush_capture(self):
-        if self.capture is not None:
-            self._send_frames()
-            self.loop.call_at(now_ns() + FLUSH_NS, self._flush_capture)
-
-    def _ask_fire(self, number, frame):
+    def fire(self, number: Any, frame: Frame) -> None:
         """Begin actions by id, now or at an instant; the answer comes when all have ended or run in the background."""
-        ids, at = frame["actions"], frame.get("at", 0)
-        missing = [name for name in ids if name not in self.program]
+        missing = [name for name in frame["actions"] if name not in self.program]
         if missing:
             raise Refusal("nothing was prepared as %s" % missing[0])
+        prepared, at = [self.program[name] for name in frame["actions"]], frame.get("at", 0)
         if at:
-            self.loop.call_at(at - LEAD_NS, self._armed, number, ids, at)
+            self._armed[number] = self.loop.call_at(at - LEAD_NS, self._fire_at, number, prepared, at)
         else:
-            self._fire(number, ids, 0)
+            self._fire(number, prepared, 0)
 
-    def _armed(self, number, ids, at):
+    def _fire_at(self, number: Any, prepared: list[Frame], at: int) -> None:
+        del self._armed[number]
         hurried = hurry()
         try:
             spin_until(at)
-            self._fire(number, ids, at)
+            self._fire(number, prepared, at)
+        except Exception as error:
+            self._refuse(number, error)
         finally:
             if hurried:
                 calm()
 
-    def _fire(self, number, ids, planned):
-        results = []
-
-        def arrive(result):
-            results.append(result)
-            if len(results) == len(ids):
-                self.answer(number, results)
-
-        for name in ids:
-            prepared = self.program[name]
-            if not prepared.get("background"):
-                self.host.begin(prepared, planned, arrive)
-                continue
-            early = []
-            running = self.host.begin(prepared, planned, lambda result, early=early: self._ended(result, early))
-            early.append(True)
-            arrive(_so_far(running))
-
-    def _ended(self, result, early):
-        if early:  # else the answer to its fire already tells its end
+    def _fire(self, number: Any, prepared: list[Frame], planned: int) -> None:
+        def ended(result: Frame) -> None:
             self.tell(protocol.ENDED, result=result)
 
-    def _ask_observe(self, number, frame):
-        """The words of one observer, the sockets known at that moment, and when it was."""
-        self.spawn(number, self._observe(frame), now_ns() + 10_000_000_000)
+        self.host.fire(prepared, planned, lambda results: self._answer(number, results), ended)
 
-    def _observe(self, frame):
+    def observe(self, number: Any, frame: Frame) -> None:
+        """The words of one observer, the sockets known at that moment, and when it was."""
+        self._spawn(number, self._observe(frame), LOOK_NS)
+
+    def _observe(self, frame: Frame) -> Steps[Frame]:
         tool = frame["tool"]
         if tool == "output":
             program = self.host.programs.get(frame["program"])
@@ -242,108 +181,118 @@ class Service:
             text = yield from observe.ask(self.loop, tool)
         return {"text": text, "at_ns": now_ns(), "sockets": self.host.sockets.facts()}
 
-    def _ask_environment(self, number, frame):
+    def environment(self, number: Any, frame: Frame) -> None:
         """The fingerprint of this host."""
-        self.spawn(number, observe.environment(self.loop, frame.get("tools", ()), frame.get("interfaces", ())), now_ns() + 10_000_000_000)
+        self._spawn(number, observe.environment(self.loop, frame.get("tools", ()), frame.get("interfaces", ())), LOOK_NS)
 
-    def _ask_hold(self, number, frame):
+    def hold(self, number: Any, frame: Frame) -> None:
         """Stay as long as the controller is heard of."""
         self.deadline_ns = None
-        self.answer(number)
+        self._answer(number)
 
-    def _ask_seal(self, number, frame):
-        """End the capture, before any host undoes what would still send segments."""
-        self.answer(number, self._seal())
+    def seal(self, number: Any, frame: Frame) -> None:
+        """End the capture, before any host undoes what would still send segments; ``None`` where there is none."""
+        self._answer(number, self._seal())
 
-    def _seal(self):
-        """What the capture came to; ``None`` where there is none."""
-        if self.capture is None:
-            return None
-        taken, self.capture = self.capture, None
-        self.loop.unwatch(taken.sock.fileno(), self._frames)
-        taken.stop()
-        data = taken.take()
-        if data:
-            self.tell(protocol.PACKETS, data=base64.b64encode(data).decode("ascii"))
-        # Closing waits for the kernel (RCU, 7 to 15 ms): after the answer, off the user's path.
-        self.loop.call_at(now_ns(), taken.sock.close)
-        return {"frames": taken.frames, "dropped": taken.dropped, "end_ns": now_ns()}
+    def _seal(self) -> dict[str, int] | None:
+        feed, self._feed = self._feed, None
+        return feed.seal() if feed is not None else None
 
-    def _ask_finish(self, number, frame):
+    def finish(self, number: Any, frame: Frame) -> None:
         """Interrupt what blocks, end the capture, undo everything, and say so."""
         self.deadline_ns = None
-        self.spawn(number, self._finish())
+        self._spawn(number, self._finish(), UNDO_NS)
 
-    def _finish(self):
-        answer = {"clock": observe.clock(), "capture": self._seal()}
+    def _finish(self) -> Steps[Frame]:
+        self._disarm()
+        answer: Frame = {"clock": observe.clock(), "capture": self._seal()}
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
         return answer
 
-    # -- leaving
+    def _disarm(self) -> None:
+        for number, timer in self._armed.items():
+            timer.cancel()
+            self._refuse(number, Refusal("the run ended before its instant"))
+        self._armed.clear()
 
-    def _check_silence(self):
-        silence = int(protocol.SILENCE_S * 1e9)
-        if now_ns() - self.heard_ns > silence:
-            self._leave("the controller was silent for %d s" % protocol.SILENCE_S)
+    def leave(self, reason: str) -> None:
+        """Finish and go, soon; in no case later than ``LEAVE_NS``."""
+        if not self.leaving:
+            self.leaving = True
+            # Not at once: whoever found out that we have to may be in the midst of what is then interrupted.
+            self.loop.call_at(now_ns(), self._leave, reason)
+            self.loop.call_at(now_ns() + LEAVE_NS + LAST_WORDS_NS, self.loop.stop)
+
+    def _leave(self, reason: str) -> None:
+        self.loop.spawn(self._finish(), lambda value, error: self._say_goodbye(reason, value or {}), now_ns() + LEAVE_NS)
+
+    def _say_goodbye(self, reason: str, finished: Frame) -> None:
+        undone, failed = finished.get("undone", []), finished.get("not_undone", [])
+        self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
+        self.loop.spawn(self.channel.wait_emptied(), lambda _value, _error: self.loop.stop(), now_ns() + LAST_WORDS_NS)
+
+    def _check_silence(self) -> None:
+        heard_ns = self.channel.heard_ns
+        if now_ns() - heard_ns > SILENCE_NS:
+            self.leave("the controller was silent for %d s" % protocol.SILENCE_S)
         else:
-            self.loop.call_at(self.heard_ns + silence + 1, self._check_silence)
+            self.loop.call_at(heard_ns + SILENCE_NS + 1, self._check_silence)
 
-    def _overdue(self, deadline):
+    def _overdue(self, deadline: int) -> None:
         if self.deadline_ns == deadline:
-            self._leave("the run's deadline passed")
-
-    def _leave(self, reason):
-        if self.leaving:
-            return
-        self.leaving = True
-
-        def done(value, error):
-            undone = value.get("undone", []) if value else []
-            self.tell(protocol.GOODBYE, reason=reason, undone=undone)
-            self.loop.stop()
-
-        self.loop.spawn(self._finish(), done, now_ns() + 10_000_000_000)
+            self.leave("the run's deadline passed")
 
 
-def _so_far(running):
-    """The result of a background action at the moment its fire is answered: its end, if it has already ended."""
-    if running.task.over:
-        return running.result
-    return dict(running.result, status="running", calls=[dict(call) for call in running.calls])
-
-
-_ASKS = {
-    protocol.BEAT: Service._ask_beat,
-    protocol.LINES: Service._ask_lines,
-    protocol.PREPARE: Service._ask_prepare,
-    protocol.CAPTURE: Service._ask_capture,
-    protocol.FIRE: Service._ask_fire,
-    protocol.OBSERVE: Service._ask_observe,
-    protocol.ENVIRONMENT: Service._ask_environment,
-    protocol.HOLD: Service._ask_hold,
-    protocol.SEAL: Service._ask_seal,
-    protocol.FINISH: Service._ask_finish,
+_ASKS: dict[str, Callable[[Service, Any, Frame], None]] = {
+    protocol.BEAT: Service.beat,
+    protocol.LINES: Service.lines,
+    protocol.PREPARE: Service.prepare,
+    protocol.CAPTURE: Service.capture,
+    protocol.FIRE: Service.fire,
+    protocol.OBSERVE: Service.observe,
+    protocol.ENVIRONMENT: Service.environment,
+    protocol.HOLD: Service.hold,
+    protocol.SEAL: Service.seal,
+    protocol.FINISH: Service.finish,
 }
 
 
-def serve(source, sink, **greeting):
-    """Be the agent on two descriptors until told to leave."""
+def serve(source: int, sink: int, **greeting: Any) -> None:
+    """Be the agent on two descriptors until told to leave; they are made non-blocking, and stay open.
+
+    A signal that asks to end (signal(7)) is a reason to undo and leave, unless whoever started us has it ignored.
+    """
     os.set_blocking(source, False)
     os.set_blocking(sink, False)
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     loop = Loop()
     service = Service(loop, source, sink)
+    loop.on_signal = lambda number: service.leave("signal %d" % number)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, caught)
     service.tell(protocol.HELLO, version=protocol.VERSION, clock=observe.clock(), **dict(observe.identity(), **greeting))
-    loop.run()
-    service._flush()
+    run(loop, service)
 
 
-def main():
+def run(loop: Loop, service: Service) -> None:
+    """Serve until the service has left: a fault of our own is a reason to undo and leave, never to leave a host altered."""
+    while True:
+        try:
+            loop.run()
+        except Exception as error:
+            service.leave("a fault in the agent: %s: %s" % (type(error).__name__, error))
+        else:
+            return
+
+
+def main() -> None:
     """Be the agent on standard input and output; whatever else prints goes to standard error."""
     sink = os.dup(1)
     os.dup2(2, 1)
     source = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
+    os.close(null)
     serve(source, sink)

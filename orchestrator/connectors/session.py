@@ -34,6 +34,8 @@ class Session:
         self.lost: AgentLost | None = None
         self.overdue = False
         """Whether it once did not answer in time; then it is not waited for so long again."""
+        self.refusal: OSError | None = None
+        """What the system refused when it was to become a host."""
         self.goodbye = ""
         self._channel = channel
         self._loop = asyncio.get_running_loop()
@@ -79,18 +81,18 @@ class Session:
         self._channel.send(_encode(fields) + b"\n")
         return future
 
-    async def ask_within(self, patience_s: float, doing: str, verb: str, **fields: Any) -> Any:
-        """Ask, and wait for the answer so long.
+    async def wait_for_answer(self, answer: asyncio.Future[Any], patience_s: float, doing: str) -> Any:
+        """Wait for the ``answer`` to an ask, but not for ever.
 
-        :raises Overdue: it did not come; says what the host was ``doing``.
+        :raises Overdue: it did not come in time; says what the host was ``doing``.
         :raises AgentError: as :meth:`ask`.
         """
         try:
             async with asyncio.timeout(patience_s):
-                return await self.ask(verb, **fields)
+                return await answer
         except TimeoutError:
             self.overdue = True
-            raise Overdue(self.host, f"it did not report within {patience_s:.1f} s; it was to: {doing}") from None
+            raise Overdue(self.host, f"it did not report within {patience_s:.1f} s; it was doing: {doing}") from None
 
     def close(self) -> None:
         """End the conversation; the agent undoes what it may have left and leaves."""
@@ -131,6 +133,7 @@ class Session:
             if not self._greeting.done():
                 self._greeting.set_result(None)
         elif frame["tell"] == protocol.FAILED:
+            self.refusal = OSError(frame.get("errno"), str(frame.get("text")))
             self._fail(str(frame.get("text")))
         elif frame["tell"] == protocol.GOODBYE:
             self.goodbye = str(frame.get("reason", ""))

@@ -26,6 +26,8 @@ from orchestrator.readings import live, outcome
 
 _FIRST_PAUSE_S = 0.001
 _LAST_PAUSE_S = 0.05
+_OBSERVER_S = 11.0
+"""A second more than a host gives its observers."""
 
 Waiting = dict[int, Live]
 
@@ -66,8 +68,7 @@ class Gate:
         """The counters of ``nstat`` before the first step, on each host where an expectation speaks of them."""
         hosts = {e.host for step in self._plan.steps for e in step.expect if isinstance(e, ToolExpectation) and e.tool == "nstat"}
         for host in sorted(hosts):
-            answer = await self._sessions[host].ask(protocol.OBSERVE, tool="nstat")
-            sample = self._recorder.sample(0, host, "nstat", answer)
+            sample = self._recorder.sample(0, host, "nstat", await self._observed(host, "nstat"))
             self._recorder.keep(sample)
             self._baselines[host] = sample.text
 
@@ -100,8 +101,13 @@ class Gate:
     async def _ask(self, waiting: Waiting) -> dict[tuple[str, str, str], Any]:
         """Ask each host once for each tool, however many expectations wait for it."""
         questions = list(dict.fromkeys(self._question(expectation) for expectation in waiting.values()))
-        futures = [self._sessions[host].ask(protocol.OBSERVE, tool=tool, program=program) for host, tool, program in questions]
-        return dict(zip(questions, await asyncio.gather(*futures), strict=True))
+        answers = await asyncio.gather(*(self._observed(*question) for question in questions))
+        return dict(zip(questions, answers, strict=True))
+
+    async def _observed(self, host: str, tool: str, program: str = "") -> Any:
+        session = self._sessions[host]
+        answer = session.ask(protocol.OBSERVE, tool=tool, program=program)
+        return await session.wait_for_answer(answer, _OBSERVER_S, f"ask {tool} what it sees")
 
     def _question(self, expectation: Live) -> tuple[str, str, str]:
         """Whom to ask, with which tool, about which program."""

@@ -31,6 +31,7 @@ from orchestrator.model.record import ActionRecord, CaptureRecord, RunRecord, St
 from orchestrator.model.words.actions import typed
 
 _GRACE_S = 2.0
+_PREPARE_S = 10.0
 _FINISH_S = 10.0
 _TOGETHER_NS = 6_000_000
 _NEVER_ENDING = {"start", "wait"}
@@ -144,9 +145,9 @@ class Lockstep:
         )
         capturing = self._capture(session, wanted)
         self._environments[host] = session.ask(protocol.ENVIRONMENT, tools=_tools(self.plan, host), interfaces=wanted.interfaces)
-        await prepared
+        await session.wait_for_answer(prepared, _PREPARE_S, "prepare its actions")
         if capturing is not None:
-            ready = await capturing
+            ready = await session.wait_for_answer(capturing, _PREPARE_S, "begin to capture")
             fields = {"ready_ns": ready["ready_ns"] + self.recorder.offsets[host]}
             self.recorder.captures[host] = msgspec.structs.replace(self.recorder.captures[host], **fields)
 
@@ -219,12 +220,13 @@ class Lockstep:
 
     async def _fire_host(self, host: str, actions: Sequence[PlannedAction], instant: int) -> list[ActionRecord]:
         at = instant - self.recorder.offsets[host] if instant else 0
+        answer = self.sessions[host].ask(protocol.FIRE, actions=[action.id for action in actions], at=at)
         patience = max(0.0 if action.background else action.timeout_ns / 1e9 for action in actions) + _GRACE_S
         if at:
             patience += max(0.0, (instant - time.time_ns()) / 1e9)
         doing = "; ".join(typed(action.action) for action in actions)
         try:
-            results = await self.sessions[host].ask_within(patience, doing, protocol.FIRE, actions=[action.id for action in actions], at=at)
+            results = await self.sessions[host].wait_for_answer(answer, patience, doing)
         except (AgentLost, Overdue) as error:
             self._mark(actions, "lost", str(error))
             raise
@@ -252,30 +254,32 @@ class Lockstep:
         """End the work of one host; gives why that did not go well, if so."""
         session = self.sessions[host]
         try:
-            async with asyncio.timeout(_FINISH_S):
-                answer = await session.ask(protocol.FINISH)
-                await self._keep_environment(host)
-        except TimeoutError:
-            text = f"{host}: it did not finish within {_FINISH_S:g} s"
+            answer = await session.wait_for_answer(session.ask(protocol.FINISH), self._last_patience(host), "undo its changes")
+            await self._keep_environment(host)
         except OrchestratorError as error:
-            text = str(error)
-        else:
-            self.recorder.undone(host, answer)
-            return ""
-        self.recorder.lose(host, text, time.time_ns())
-        return text
+            self.recorder.lose(host, str(error), time.time_ns())
+            return str(error)
+        self.recorder.undone(host, answer)
+        return ""
 
     async def _seal(self, host: str) -> None:
         """End the capture of one host. A host that cannot any more has an incomplete one, and tells why when it is to finish."""
-        with suppress(TimeoutError, OrchestratorError):
-            async with asyncio.timeout(_FINISH_S):
-                self._close_capture(host, await self.sessions[host].ask(protocol.SEAL))
+        session = self.sessions[host]
+        with suppress(OrchestratorError):
+            told = await session.wait_for_answer(session.ask(protocol.SEAL), self._last_patience(host), "end its capture")
+            self._close_capture(host, told)
+
+    def _last_patience(self, host: str) -> float:
+        """A host that was overdue once, in a step or here, is not waited for so long again."""
+        return _GRACE_S if self.sessions[host].overdue else _FINISH_S
 
     async def _keep_environment(self, host: str) -> None:
         if host in self._environments:
             try:
-                self.recorder.environment(host, await self._environments[host])
-            except AgentLost:
+                session = self.sessions[host]
+                facts = await session.wait_for_answer(self._environments[host], self._last_patience(host), "describe its environment")
+                self.recorder.environment(host, facts)
+            except (AgentLost, Overdue):
                 raise
             except AgentError as error:
                 self.recorder.environment(host, {"unknown": str(error)})

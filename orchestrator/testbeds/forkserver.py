@@ -21,9 +21,15 @@ import signal
 import socket
 import sys
 
+TYPE_CHECKING = False  # type checkers know the name; the module typing would cost a run several milliseconds here
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 MAX_MESSAGE_BYTES = 65_536
 SWITCH = ""
 """The name of a host that is none: it holds the bridges of a testbed, and sees its neighbours' process ids."""
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ForkServer:
@@ -64,13 +70,32 @@ class ForkServer:
 
 
 def _fork() -> int:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return os.fork()
+    """Fork; the child has no moment in which a signal meant for the controller would end it with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    pid = os.fork()
+    if pid == 0:
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
 
 
-def _keep(sock: socket.socket) -> None:
+def _keep(sock: socket.socket) -> NoReturn:
     """The keeper: hold the namespaces that the fork server is process 1 of, and go when it goes."""
+    try:
+        _keep_server(sock)
+    except ConnectionError:
+        pass  # the controller has gone
+    except Exception:  # noqa: BLE001  told like any other, but never on the controller's own way out
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
+
+
+def _keep_server(sock: socket.socket) -> None:
     from orchestrator.testbeds import namespaces
 
     try:
@@ -85,27 +110,28 @@ def _keep(sock: socket.socket) -> None:
         child = os.fork()
     except OSError as error:
         _refuse_all(sock, error)
+        return
     if child == 0:
         _serve(sock)
+        return
     sock.close()
     os.waitpid(child, 0)
-    os._exit(0)
 
 
 def _refuse_all(sock: socket.socket, error: OSError) -> None:
-    """Answer the first request with what the system refused."""
-    with contextlib.suppress(OSError):
-        if sock.recv(MAX_MESSAGE_BYTES):
-            sock.send(json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode())
-    os._exit(1)
+    """Answer every request with what the system refused."""
+    while sock.recv(MAX_MESSAGE_BYTES):
+        _refuse(sock, error)
+
+
+def _refuse(sock: socket.socket, error: OSError) -> None:
+    sock.send(json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode())
 
 
 def _serve(sock: socket.socket) -> None:
     """The fork server: one request, one host, until the controller ends the conversation."""
     from orchestrator.testbeds import namespaces
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps (sigaction(2), SA_NOCLDWAIT's effect)
     namespaces.die_with_parent()
     from orchestrator.agent import service  # noqa: F401  loaded once, here, for all hosts
@@ -116,25 +142,32 @@ def _serve(sock: socket.socket) -> None:
         try:
             _spawn(sock, own, frame["name"], frame["hosts"])
         except OSError as error:
-            sock.send(json.dumps({"error": error.strerror or str(error), "errno": error.errno}).encode())
-    os._exit(0)
+            _refuse(sock, error)
+
+
+def _fork_process_one(own: int) -> int:
+    """Fork process 1 of a new PID namespace; whatever happens, our next child is born into our own (``own``) again."""
+    from orchestrator.testbeds import namespaces
+
+    namespaces.unshare(namespaces.CLONE_NEWPID, "PID namespace")
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid != 0:
+            namespaces.setns(own, namespaces.CLONE_NEWPID, "PID namespace")
+    return pid
 
 
 def _spawn(sock: socket.socket, own: int, name: str, hosts: str) -> None:
-    from orchestrator.testbeds import namespaces
-
     ours, theirs = socket.socketpair()
-    if name != SWITCH:
-        namespaces.unshare(namespaces.CLONE_NEWPID, "PID namespace")
-    pid = os.fork()
-    if pid == 0:
-        sock.close()
-        ours.close()
-        os.close(own)
-        _be_host(theirs, name, hosts)
     try:
-        if name != SWITCH:
-            namespaces.setns(own, namespaces.CLONE_NEWPID, "PID namespace")
+        pid = os.fork() if name == SWITCH else _fork_process_one(own)
+        if pid == 0:
+            sock.close()
+            ours.close()
+            os.close(own)
+            _be_host(theirs, name, hosts)
         pidfd = os.pidfd_open(pid)
         fds = array.array("i", [ours.fileno(), pidfd])
         sock.sendmsg([json.dumps({"pid": pid}).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
@@ -144,7 +177,7 @@ def _spawn(sock: socket.socket, own: int, name: str, hosts: str) -> None:
         theirs.close()
 
 
-def _be_host(channel: socket.socket, name: str, hosts: str) -> None:
+def _be_host(channel: socket.socket, name: str, hosts: str) -> NoReturn:
     """Never returns: become the host, then be its agent."""
     from orchestrator.agent import protocol, service
     from orchestrator.testbeds import namespaces
@@ -155,15 +188,11 @@ def _be_host(channel: socket.socket, name: str, hosts: str) -> None:
         os.setsid()
         fd = channel.fileno()
         try:
-            if name == SWITCH:
-                namespaces.become_switch()
-                left_out: tuple[str, ...] = ()
-            else:
-                left_out = namespaces.become_host(name, hosts)
+            greeting: dict[str, object] = namespaces.become_switch() if name == SWITCH else namespaces.become_host(name, hosts)
         except OSError as error:
             text = json.dumps({"tell": protocol.FAILED, "text": error.strerror or str(error), "errno": error.errno})
             channel.sendall(text.encode() + b"\n")
             os._exit(1)
-        service.serve(fd, fd, left_out=list(left_out))
+        service.serve(fd, fd, **greeting)
     finally:
         os._exit(0)

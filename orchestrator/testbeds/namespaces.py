@@ -22,6 +22,9 @@ _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 
+FOLDER = "/run/lab"
+"""A host's own folder, on a file system in memory that only it sees."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -61,8 +64,8 @@ def become_root_of_own() -> None:
             file.write(text)
 
 
-def become_host(name: str, hosts: str) -> tuple[str, ...]:
-    """Give this process (process 1 of its PID namespace) a network, a name and a view of its own; gives what had to be left out.
+def become_host(name: str, hosts: str) -> dict[str, object]:
+    """Give this process (process 1 of its PID namespace) a network, a name and a view of its own; gives what its greeting says.
 
     ``hosts`` is the text of its ``/etc/hosts``. The order matters: mounts become private before the first of them, and ``/proc`` is
     mounted anew
@@ -74,22 +77,30 @@ def become_host(name: str, hosts: str) -> tuple[str, ...]:
     mount("none", "/", "", _MS_REC | _MS_PRIVATE)
     socket.sethostname(name)
     missing: list[str] = []
-    safe = _MS_NOSUID | _MS_NODEV
-    for kind, target, flags in (("proc", "/proc", safe | _MS_NOEXEC), ("sysfs", "/sys", safe | _MS_NOEXEC), ("tmpfs", "/run", safe)):
-        try:
-            mount(kind, target, kind, flags, "mode=755" if kind == "tmpfs" else "")
-        except OSError as error:
-            missing.append(error.strerror or str(error))
+    _mount_own("proc", "/proc", _MS_NOEXEC, missing)
+    _mount_own("sysfs", "/sys", _MS_NOEXEC, missing)
+    folder = _make_folder(missing)
+    if folder:
+        _name_neighbours(hosts, missing)
     # No duplicate address detection, no router solicitation: a lab's wire carries what the lab sends.
     _default_ipv6(accept_dad="0", dad_transmits="0", accept_ra="0", router_solicitations="0")
-    _name_neighbours(hosts, missing)
-    return tuple(missing)
+    return {"left_out": missing, "folder": folder}
 
 
-def become_switch() -> None:
-    """A network of its own and nothing else; its bridges carry IPv6 and take no part in it."""
+def _mount_own(kind: str, target: str, flags: int, missing: list[str]) -> bool:
+    try:
+        mount(kind, target, kind, _MS_NOSUID | _MS_NODEV | flags, "mode=755" if kind == "tmpfs" else "")
+    except OSError as error:
+        missing.append(error.strerror or str(error))
+        return False
+    return True
+
+
+def become_switch() -> dict[str, object]:
+    """A network of its own and nothing else; its bridges carry IPv6 and take no part in it. Gives what its greeting says: nothing."""
     unshare(CLONE_NEWNET, "network namespace")
     _default_ipv6(disable_ipv6="1")
+    return {}
 
 
 def _default_ipv6(**settings: str) -> None:
@@ -102,13 +113,20 @@ def _default_ipv6(**settings: str) -> None:
             return  # a kernel without IPv6
 
 
+def _make_folder(missing: list[str]) -> str | None:
+    """The host's own folder, where it begins. Never on a file system of this machine, where nobody would clear up after a kill."""
+    if not _mount_own("tmpfs", "/run", 0, missing):
+        return None
+    os.mkdir(FOLDER, 0o700)
+    os.chdir(FOLDER)
+    return FOLDER
+
+
 def _name_neighbours(hosts: str, missing: list[str]) -> None:
     try:
-        os.mkdir("/run/lab", 0o700)
-        with open("/run/lab/.hosts", "w", encoding="ascii") as file:
+        with open(f"{FOLDER}/.hosts", "w", encoding="ascii") as file:
             file.write(hosts)
-        os.chmod("/run/lab/.hosts", 0o644)
-        os.chdir("/run/lab")
-        mount("/run/lab/.hosts", "/etc/hosts", "", _MS_BIND)
+        os.chmod(f"{FOLDER}/.hosts", 0o644)
+        mount(f"{FOLDER}/.hosts", "/etc/hosts", "", _MS_BIND)
     except OSError as error:
         missing.append(f"/etc/hosts: {error.strerror or error}")

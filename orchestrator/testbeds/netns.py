@@ -26,8 +26,10 @@ from orchestrator.testbeds.forkserver import SWITCH, ForkServer
 
 KIND = "netns"
 _UP_S = 60.0
+_MOMENTS, _MOMENT_S = 10, 0.01
 _AT_ONCE = 8
 """So many hosts are configured at one time: the kernel has one lock for all of it, and a crowd in front of that only costs."""
+_KINDS = ("user", "pid", "net", "mnt", "uts", "ipc")
 _PACKAGES = "iproute2 (Debian, Ubuntu) or iproute (Fedora)"
 
 
@@ -104,7 +106,10 @@ class Namespaces:
         try:
             greetings = await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
         except AgentError as error:
-            raise TestbedError(_what_to_permit(OSError(errno.EPERM, str(error)))) from error
+            refused = [session.refusal for session in [self._switch, *self.sessions.values()] if session.refusal is not None]
+            if not refused:
+                raise
+            raise TestbedError(_what_to_permit(refused[0])) from error
         self.left_out = tuple(dict.fromkeys(text for greeting in greetings for text in greeting.get("left_out", ())))
 
     def _one(self, name: str, hosts: str) -> Session:
@@ -116,6 +121,24 @@ class Namespaces:
         return Session(name or "switch", SocketChannel(channel))
 
     async def _connect(self) -> None:
+        try:
+            await self._wire()
+        except AgentError as error:
+            gone = await self._wait_for_loss()
+            if gone is None or gone is error:
+                raise
+            raise gone from error
+
+    async def _wait_for_loss(self) -> AgentLost | None:
+        """A host that has gone makes other hosts' lines fail: that it has gone tells more, and is seen a moment later."""
+        for _ in range(_MOMENTS):
+            gone = [session.lost for session in self.sessions.values() if session.lost is not None]
+            if gone:
+                return gone[0]
+            await asyncio.sleep(_MOMENT_S)
+        return None
+
+    async def _wire(self) -> None:
         if self._switch is None:
             raise TestbedError("the switch is missing")
         await self._ask(self._switch, "ip", iproute.switch_lines(self.topology, self._inside))
@@ -164,6 +187,8 @@ def _outer_pid(handle: int) -> int:
 def _what_to_permit(error: OSError) -> str:
     """Why this machine lets nobody make hosts, and what its administrator can do."""
     refused = error.strerror or str(error)
+    if error.errno == errno.ENOSPC:
+        return f"this machine limits the number of namespaces ({refused}): sudo sysctl -w {_raised_limits()}"
     if os.geteuid() == 0:
         return (
             f"this machine refuses to make namespaces ({refused}). In a container, start it with --privileged, or with "
@@ -173,13 +198,15 @@ def _what_to_permit(error: OSError) -> str:
         advice = "Ubuntu's AppArmor restricts user namespaces: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
     elif _text("/proc/sys/kernel/unprivileged_userns_clone") == "0":
         advice = "Debian's switch is off: sudo sysctl -w kernel.unprivileged_userns_clone=1"
-    elif _text("/proc/sys/user/max_user_namespaces") == "0":
-        advice = "their number is limited to 0: sudo sysctl -w user.max_user_namespaces=15000"
-    elif error.errno == errno.ENOSPC:
-        advice = "their number has reached its limit: sudo sysctl -w user.max_user_namespaces=15000"
     else:
         advice = "a container or a chroot forbids them: run outside of it, or start the container with --privileged"
     return f"an ordinary user may not make hosts here ({refused}). {advice}; or run as root: sudo {sys.argv[0]} ..."
+
+
+def _raised_limits() -> str:
+    """The limits that have to be raised: those at 0, else all, because which of them was reached nobody says (namespaces(7))."""
+    kinds = [kind for kind in _KINDS if _text(f"/proc/sys/user/max_{kind}_namespaces") == "0"] or _KINDS
+    return " ".join(f"user.max_{kind}_namespaces=15000" for kind in kinds)
 
 
 def _text(path: str) -> str:

@@ -1,54 +1,96 @@
-"""What a run could leave behind on this machine, and who belongs to it."""
+"""What a run could leave behind on this machine, and who belongs to it.
+
+The tests' own process becomes the reaper of its descendants (prctl(2), PR_SET_CHILD_SUBREAPER): whatever a run leaves, forked twice or in
+a session of its own, with whatever environment, hangs under it. So other people's runs on the same machine do not count.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "ORCHESTRATE_TEST_RUN"
 PATIENCE_S = 5.0
+KINDS = ("net", "pid", "mnt", "uts", "ipc", "user")
+_PR_SET_CHILD_SUBREAPER = 36
 
 
-def processes(mark: str) -> list[int]:
-    """Every process that has ``mark`` in its environment; forked ones keep it."""
-    wanted = f"{MARK}={mark}".encode()
-    found = []
+def adopt() -> None:
+    """From now on orphans among our descendants become our children."""
+    assert ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+def processes(root: int | None = None) -> list[int]:
+    """The living descendants of ``root``, or of the tests themselves."""
+    parents: dict[int, int] = {}
+    for pid, fields in _stats():
+        if fields[0] != "Z":
+            parents[pid] = int(fields[1])
+    found, fresh = set(), {root or os.getpid()}
+    while fresh := {pid for pid, parent in parents.items() if parent in fresh and pid not in found}:
+        found |= fresh
+    return sorted(found)
+
+
+def _stats() -> Iterator[tuple[int, list[str]]]:
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             with suppress(OSError):
-                if wanted in Path(f"/proc/{entry}/environ").read_bytes().split(b"\0"):
-                    found.append(int(entry))
-    return found
+                yield int(entry), Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
 
 
-def namespaces(kind: str = "net") -> set[str]:
-    """The namespaces that some process holds."""
-    found = set()
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
+def namespaces(pids: list[int]) -> set[str]:
+    """The namespaces that these processes hold, except our own."""
+    found, own = set(), {os.readlink(f"/proc/self/ns/{kind}") for kind in KINDS}
+    for pid in pids:
+        for kind in KINDS:
             with suppress(OSError):
-                found.add(os.readlink(f"/proc/{entry}/ns/{kind}"))
-    return found
+                found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+    return found - own
 
 
-def hosts(mark: str) -> list[int]:
-    """The agents of a run: each is process 1 of a PID namespace two levels down."""
+def hosts(root: int) -> list[int]:
+    """The agents of the run that ``root`` controls: each is process 1 of a PID namespace two levels down."""
     found = []
-    for pid in processes(mark):
+    for pid in processes(root):
         with suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("NSpid:"):
-                    numbers = line.split()[1:]
-                    if len(numbers) == 3 and numbers[-1] == "1":
-                        found.append(pid)
+            numbers = _field(pid, "NSpid")
+            if len(numbers) == 3 and numbers[-1] == "1":
+                found.append(pid)
     return found
 
 
-def wait_for_none(mark: str) -> list[int]:
-    """Wait, with a bound, until no process of the run is left; gives those that are."""
+def _field(pid: int, name: str) -> list[str]:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return line.split()[1:]
+    return []
+
+
+def describe(pids: list[int]) -> list[str]:
+    """The command lines, for a failed test's message."""
+    told = []
+    for pid in pids:
+        with suppress(OSError):
+            told.append(f"{pid}: {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode()}")
+    return told
+
+
+def wait_for_none() -> list[str]:
+    """Wait, with a bound, until none of our descendants lives; gives those that do, and reaps the others."""
     end = time.monotonic() + PATIENCE_S
-    while (left := processes(mark)) and time.monotonic() < end:
-        time.sleep(0.01)
-    return left
+    while (left := processes()) and time.monotonic() < end:
+        time.sleep(0.005)
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return describe(left)
+
+
+def files() -> set[str]:
+    """What runs could have put outside their folders."""
+    folders = ("/tmp", "/var/tmp", "/run", "/run/lab", "/dev/shm")
+    return {str(path) for folder in folders for path in Path(folder).glob("*") if "orchestrate" in path.name or "lab" in path.name}

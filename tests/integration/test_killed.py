@@ -1,109 +1,136 @@
-"""A run that is killed at any moment leaves nothing, and keeps what it had where it still can."""
+"""A run that is ended at any moment leaves nothing, and keeps what it had where it still can."""
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
 import subprocess
-import sys
 import time
-import uuid
-from pathlib import Path
 
 import pytest
 
 from tests.integration import leftovers
+from tests.integration.program import HERE, Done, Program, wait_until
 
-SCENARIO = Path(__file__).parent / "scenarios" / "long-enough.yaml"
+LONG = HERE / "long-enough.yaml"
 pytestmark = pytest.mark.namespaces
 
 
-def begin(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    mark = uuid.uuid4().hex
-    process = subprocess.Popen(
-        [sys.executable, "-m", "orchestrator", "run", str(SCENARIO), "--runs", str(folder / "runs")],
-        env={**os.environ, leftovers.MARK: mark},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    return process, mark
-
-
-def record(folder: Path) -> dict | None:
-    found = list((folder / "runs").glob("*/2*/record.json"))
-    return json.loads(found[0].read_text()) if found else None
-
-
-def moments(sample: int) -> list[float]:
+def moments(sample: int, last: float = 1.0) -> list[float]:
     """Random instants from before the first import to after the last step; the same in every run of the tests."""
     chance = random.Random(9293)
-    return [chance.uniform(0.02, 1.0) for _ in range(sample)]
+    return [round(chance.uniform(0.0, last), 4) for _ in range(sample)]
 
 
-def kill_controller(folder: Path, number: int, moment: float) -> None:
-    process, mark = begin(folder)
+def ends_well(program: Program, process: subprocess.Popen[str], number: int) -> Done:
+    """What must hold of a run that got a signal, whenever that was."""
+    done = program.ended(process, 20)
+    assert leftovers.wait_for_none() == []
+    kept = program.has("record.json")
+    if done.code == 0:
+        assert kept  # it was over before the signal came
+        assert program.stage("record")["status"] == "completed"
+        return done
+    assert done.code in (130, -number), done
+    assert done.err.strip() == ""  # click leaves the line that shows ^C
+    if kept:
+        record = program.stage("record")
+        assert done.code == 130
+        assert record["status"] == "interrupted" or {step["status"] for step in record["steps"]} == {"done"}
+        complete = [capture for capture in record.get("captures", ()) if capture.get("complete")]
+        assert len(list(program.directories()[-1].glob("*.pcap"))) == len(complete)
+    return done
+
+
+def kill_controller(program: Program, number: int, moment: float) -> None:
+    process = program.start("run", LONG)
+    if number != signal.SIGKILL:
+        wait_until(lambda: process.poll() is not None or leftovers.processes(process.pid))
     time.sleep(moment)
     os.kill(process.pid, number)
-    out, _ = process.communicate(timeout=20)
-    assert leftovers.wait_for_none(mark) == []
-    assert not list((folder / "runs").glob("*/2*/live.json"))
-    if number == signal.SIGKILL:
+    if number != signal.SIGKILL:
+        ends_well(program, process, number)
         return
-    kept = record(folder)
-    if process.returncode == 0:
-        assert kept is not None
-        assert kept["status"] == "completed"  # it was over before the signal came
-        return
-    assert process.returncode in (130, -number), out.decode()
-    if kept is not None:
-        assert kept["status"] == "interrupted"
-        captures = list((folder / "runs").glob("*/2*/*.pcap"))
-        assert len(captures) == len([capture for capture in kept.get("captures", ()) if capture.get("complete")])
-        assert process.returncode == 130
+    done = program.ended(process, 20)
+    assert (done.code, done.err) in ((-number, ""), (0, ""))
+    assert leftovers.wait_for_none() == []
 
 
-def kill_agent(folder: Path, moment: float) -> None:
-    process, mark = begin(folder)
+def kill_agent(program: Program, moment: float) -> None:
+    process = program.start("run", LONG)
     time.sleep(moment)
-    victims: list[int] = []
-    while process.poll() is None and not (victims := leftovers.hosts(mark)):
-        time.sleep(0.005)
+    victims = program.wait_for_hosts(process, 1)
     if victims:
         os.kill(random.Random(moment).choice(victims), signal.SIGKILL)
-    out, _ = process.communicate(timeout=30)
-    assert leftovers.wait_for_none(mark) == []
-    kept = record(folder)
-    assert kept is not None
-    if process.returncode == 0:
-        assert kept["status"] == "completed"
+    done = program.ended(process, 30)
+    assert leftovers.wait_for_none() == []
+    record = program.stage("record")
+    if done.code == 0:
+        assert record["status"] == "completed"
         return
-    assert process.returncode == 3, out.decode()
-    assert kept["status"] == "error"
-    assert "vanished" in kept["reason"]
+    assert done.code == 3, done
+    assert record["status"] == "error"
+    assert record["reason"].endswith("its agent vanished"), record["reason"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", moments(4))
-def test_controller_killed(tmp_path: Path, number: int, moment: float) -> None:
-    kill_controller(tmp_path, number, moment)
+def test_controller_killed(program: Program, number: int, moment: float) -> None:
+    kill_controller(program, number, moment)
 
 
 @pytest.mark.parametrize("moment", moments(4))
-def test_agent_killed(tmp_path: Path, moment: float) -> None:
-    kill_agent(tmp_path, moment)
+def test_agent_killed(program: Program, moment: float) -> None:
+    kill_agent(program, moment)
+
+
+@pytest.mark.parametrize("moment", moments(6, 0.15))
+def test_control_c_while_the_program_starts(program: Program, moment: float) -> None:
+    """A terminal's Ctrl-C reaches every process of the session, also those that have just been forked.
+
+    Before the first fork it is the interpreter that answers, and with a traceback if it is still importing its own modules.
+    """
+    process = program.start("run", LONG)
+    wait_until(lambda: process.poll() is not None or leftovers.processes(process.pid))
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGINT)
+    ends_well(program, process, signal.SIGINT)
+
+
+@pytest.mark.parametrize("moment", moments(4))
+def test_control_c_twice(program: Program, moment: float) -> None:
+    process = program.start("run", LONG)
+    wait_until(lambda: process.poll() is not None or leftovers.processes(process.pid))
+    time.sleep(moment)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.004)
+        if process.poll() is not None:
+            break
+    ends_well(program, process, signal.SIGINT)
 
 
 @pytest.mark.demand
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", moments(50))
-def test_controller_killed_at_many_moments(tmp_path: Path, number: int, moment: float) -> None:
-    kill_controller(tmp_path, number, moment)
+def test_controller_killed_at_many_moments(program: Program, number: int, moment: float) -> None:
+    kill_controller(program, number, moment)
 
 
 @pytest.mark.demand
 @pytest.mark.parametrize("moment", moments(50))
-def test_agent_killed_at_many_moments(tmp_path: Path, moment: float) -> None:
-    kill_agent(tmp_path, moment)
+def test_agent_killed_at_many_moments(program: Program, moment: float) -> None:
+    kill_agent(program, moment)
+
+
+@pytest.mark.demand
+@pytest.mark.parametrize("moment", moments(50, 0.15))
+def test_control_c_at_many_moments_of_the_start(program: Program, moment: float) -> None:
+    test_control_c_while_the_program_starts(program, moment)
+
+
+@pytest.mark.demand
+@pytest.mark.parametrize("moment", moments(50))
+def test_control_c_twice_at_many_moments(program: Program, moment: float) -> None:
+    test_control_c_twice(program, moment)

@@ -14,6 +14,12 @@ import pytest
 PROCESSES = {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.exec", "os.posix_spawn", "os.spawn", "os.startfile", "pty.spawn"}
 NETWORK = {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname"}
 
+# Tests that other programs judge, and why: these read the same captures, and we agree with them.
+JUDGED = {
+    "analysis/test_golden.py::test_tshark_reads_the_same": "tshark is an independent judge of the captures",
+    "analysis/test_golden.py::test_tcpdump_prints_the_same_flags_lengths_and_options": "tcpdump is an independent judge of the captures",
+}
+
 
 class Forbidden(Exception):
     """A unit test did what unit tests do not."""
@@ -41,6 +47,13 @@ sys.addaudithook(GUARD)
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "impure(why): a unit test that may start programs")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = next((why for name, why in JUDGED.items() if f"tests/unit/{name}" in item.nodeid), None)
+        if why is not None:
+            item.add_marker(pytest.mark.impure(why))
 
 
 @pytest.fixture(autouse=True)

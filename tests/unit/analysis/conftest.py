@@ -119,6 +119,33 @@ class Run:
         record = CallRecord(text=text, start_ns=BEGIN + int(start_ms * MILLI), end_ns=BEGIN + int(end_ms * MILLI), **told)
         return self._add(host, Calls(calls=(call,)), start_ms, end_ms, calls=(record,))
 
+    def made(self, host="romeo", name="sock"):
+        return self.call(0, 0.1, host, f"{name} = socket.socket()", "socket.socket", names=(name,))
+
+    def connect(self, start=0.9, end=1.5, local=f"{ROMEO}:40000", **told):
+        """Romeo's ``sock`` to juliet's port 4000."""
+        arguments = ({"tuple": [JULIET, 4000]},)
+        return self.call(start, end, "romeo", 'sock.connect(("juliet", 4000))', "connect", "sock", arguments=arguments, local=local, **told)
+
+    def close(self, at, how="close", *arguments):
+        """A call on romeo's ``sock`` that ends it in one way or another."""
+        ends = {"local": f"{ROMEO}:40000", "peer": f"{JULIET}:4000"}
+        return self.call(at, at + 0.2, "romeo", f"sock.{how}()", how, "sock", arguments=arguments, **ends)
+
+    def accepted(self, talk):
+        """Juliet's ``conn``, accepted from ``server`` by a call that waited for it."""
+        self.made("juliet", "server").call(0.2, 0.3, "juliet", "server.listen()", "listen", "server", local="0.0.0.0:4000")
+        ends = {"local": f"{JULIET}:4000", "peer": f"{ROMEO}:40000"}
+        self.call(0.4, 5, "juliet", "conn, _ = server.accept()", "accept", "server", names=("conn", "_"), **ends)
+        return talk.open()
+
+    @staticmethod
+    def failed(errno):
+        return {"status": "raised", "errno": errno, "exceptions": ("OSError", "Exception")}
+
+    def drop(self, host, words="-I INPUT -p tcp -j DROP"):
+        return self.rule(0.5, host, words)
+
     def rule(self, start_ms, host, words, name="rule"):
         return self._add(host, Iptables(tool="iptables", words=tuple(words.split()), name=name), start_ms, start_ms)
 

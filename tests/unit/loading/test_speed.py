@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from orchestrator.loading import load_scenario
 
 
@@ -20,6 +22,7 @@ def test_five_milliseconds(root):
     assert min(took) < 0.005
 
 
+@pytest.mark.impure("a fresh interpreter tells what is imported")
 def test_what_is_not_imported(root):
     code = (
         "import sys; from pathlib import Path; from orchestrator.loading import load_scenario;"

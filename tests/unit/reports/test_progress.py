@@ -102,6 +102,7 @@ def test_runs_side_by_side_tell_failures_and_headlines_only(plans, reports):
     assert [line[:24] for line in told] == ["connection-refused: ✗  2", "connection-refused:     ", "FAIL  connection-refused"]
 
 
+@pytest.mark.impure("a fresh interpreter tells what is imported")
 def test_watching_a_log_imports_no_rich():
     code = "import sys, orchestrator.reports.terminal as t; t.progress(sys.stdout, 1, True); print('rich' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

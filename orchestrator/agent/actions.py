@@ -1,0 +1,203 @@
+"""The words of a plan -> what a host does: one generator for each kind of action, in the table ``ACTIONS``.
+
+An action gets its host, its own fields, and what is kept of it while it runs; it gives what its result adds, or raises. Whether that was
+expected is not known here. The surprising fact: an exception here is a result, so what was done before it must already be remembered.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import signal
+
+from . import changes, observe, programs
+from .changes import ChangeRefused
+from .loop import now_ns
+from .tasks import Interrupted, Wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .host import Host, Running
+    from .tasks import Steps
+
+    Fields = dict[str, Any]
+    Added = Steps["Fields | None"]
+
+_PATIENCE_NS = 1_000_000
+_OWN = ("id", "start_ns", "end_ns", "planned_ns")  # of a result: what an action that waits for another does not take over
+
+
+def raised(error: Exception) -> Fields:
+    """What was raised, as names: the classes up to Exception, the errno's name (errno(3)), the words."""
+    names = [cls.__name__ for cls in type(error).__mro__ if issubclass(cls, Exception)]
+    if "timeout" in names:  # socket.timeout, which Python 3.10 made TimeoutError
+        names = ["TimeoutError" if name == "timeout" else name for name in names]
+    number = getattr(error, "errno", None)
+    return {"exceptions": names, "errno": errno.errorcode.get(number, "") if number else "", "message": str(error)}
+
+
+def _calls(host: Host, action: Fields, running: Running) -> Added:
+    for call in action["calls"]:
+        entry = {"text": call["text"], "method": call["method"], "status": "done", "start_ns": now_ns()}
+        running.calls.append(entry)
+        touched = [call.get("receiver")]
+        try:
+            entry["value"], touched = yield from host.sockets.call(call)
+        except Interrupted as stop:
+            entry["status"] = stop.status
+            raise
+        except Exception as error:
+            entry.update(raised(error), status="raised")
+            raise
+        finally:
+            entry["end_ns"] = now_ns()
+            entry["sockets"] = [host.sockets.held[name].facts() for name in touched if name in host.sockets.held]
+    last = running.calls[-1]
+    return {"value": last.get("value")}
+
+
+def _iptables(host: Host, action: Fields, running: Running) -> Added:
+    comment = "orchestrate:%s:%s" % (host.run, action["name"])
+    rule = changes.PacketRule(host.loop, action["tool"], list(action["words"]), comment)
+    host.remember(rule.undo)  # before it is put in: whoever interrupts the tool does not know whether it was
+    try:
+        yield from rule.put_in()
+    except (ChangeRefused, OSError):
+        host.undos.remove(rule.undo)
+        raise
+    host.rules[action["name"]] = rule
+    return None
+
+
+def _remove(host: Host, action: Fields, running: Running) -> Added:
+    rule = host.rules.get(action["name"])
+    if rule is None:
+        raise ChangeRefused("no rule called %s is in place" % action["name"])
+    yield from rule.take_out()
+    del host.rules[action["name"]]
+    host.undos.remove(rule.undo)
+    return None
+
+
+def _sysctl(host: Host, action: Fields, running: Running) -> Added:
+    for key, value in action["values"].items():
+        host.remember(changes.sysctl(key, value))
+    return None
+    yield
+
+
+def _offload(host: Host, action: Fields, running: Running) -> Added:
+    for interface in action.get("interfaces", ()):
+        for name, wanted in action["values"].items():
+            host.remember(changes.offload(interface, name, wanted=bool(wanted)))
+    return None
+    yield
+
+
+def _file(host: Host, action: Fields, running: Running) -> Added:
+    host.remember(changes.file(host.folder, action["name"], action["text"], executable=bool(action.get("executable"))))
+    return None
+    yield
+
+
+def _start(host: Host, action: Fields, running: Running) -> Added:
+    program = programs.Program(host.loop, list(action["argv"]), action["name"])
+    host.started.append(program)
+    host.programs[action["name"]] = program
+    ready = action.get("ready", {})
+    try:
+        yield from _wait_ready(program, ready.get("listening"), ready.get("output"))
+    finally:
+        running.result.update(_written(program))
+    return {"value": program.status}
+
+
+def _wait_ready(program: programs.Program, port: int | None, pattern: str | None) -> Steps[None]:
+    """A listener is ready when the kernel shows it; a program that ends before it is ready never will be."""
+    while True:
+        if port is not None and observe.listening(port):
+            return
+        if pattern is not None and re.search(pattern, program.stdout.text() + program.stderr.text(), re.MULTILINE):
+            return
+        if port is None and pattern is None:
+            return
+        if program.status is not None:
+            raise ChildProcessError("it ended with status %d before it was ready: %s" % (program.status, program.stderr.text().strip()))
+        yield Wait(deadline=now_ns() + _PATIENCE_NS if port is not None else None, on=program)
+
+
+def _run(host: Host, action: Fields, running: Running) -> Added:
+    program = programs.Program(host.loop, list(action["argv"]))
+    host.started.append(program)  # also when it has ended: it may have left something running
+    name = running.prepared.get("name")
+    if name:
+        host.programs[name] = program
+    else:
+        program.end_input()
+    try:
+        yield from programs.finish(program)
+    finally:
+        running.result.update(_written(program))
+        if program.status is None:
+            program.close()
+    return {"value": program.status}
+
+
+def _written(program: programs.Program) -> Fields:
+    return {"stdout": program.stdout.text(), "stderr": program.stderr.text(), "clipped": program.clipped}
+
+
+def _type(host: Host, action: Fields, running: Running) -> Added:
+    program = host.programs[action["to"]]
+    if program.status is not None:
+        raise ProcessLookupError(errno.ESRCH, "%s has ended with status %d" % (action["to"], program.status))
+    yield from program.write(action.get("text", "").encode())
+    if action.get("eof"):
+        program.end_input()
+    return None
+
+
+def _signal(host: Host, action: Fields, running: Running) -> Added:
+    program = host.programs[action["to"]]
+    program.kill(getattr(signal, "SIG" + action["signal"]))
+    return None
+    yield
+
+
+def _snapshot(host: Host, action: Fields, running: Running) -> Added:
+    texts: Fields = {}
+    for tool in action["tools"]:
+        texts[tool] = yield from observe.ask(host.loop, tool)
+    return {"snapshots": texts, "sockets": host.sockets.facts()}
+
+
+def _wait(host: Host, action: Fields, running: Running) -> Added:
+    """Wait for a program's end or for a background action; its outcome becomes ours."""
+    name = action["on"]
+    if name in host.programs:
+        program = host.programs[name]
+        yield from programs.finish(program)
+        return dict(_written(program), value=program.status)
+    awaited = host.named[name]
+    while not awaited.over:
+        yield Wait(on=awaited)
+    return {key: value for key, value in awaited.result.items() if key not in _OWN}
+
+
+ACTIONS: dict[str, Callable[[Host, Fields, Running], Added]] = {
+    "calls": _calls,
+    "iptables": _iptables,
+    "remove": _remove,
+    "sysctl": _sysctl,
+    "offload": _offload,
+    "file": _file,
+    "start": _start,
+    "run": _run,
+    "type": _type,
+    "signal": _signal,
+    "snapshot": _snapshot,
+    "wait": _wait,
+}

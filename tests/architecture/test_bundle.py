@@ -1,0 +1,54 @@
+"""What travels to a host is the same bytes everywhere, and runs on every Python that a host may have."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from orchestrator.agent import protocol
+from orchestrator.connectors.bundle import bootstrap, bundle
+from tests.conftest import ROOT, interpreters
+
+PRINT = "import sys; from orchestrator.connectors.bundle import bundle; sys.stdout.buffer.write(bundle())"
+BEAT = b'{"id":1,"ask":"beat"}\n'
+
+
+def made(seed, **more):
+    environment = {**os.environ, "PYTHONHASHSEED": seed, **more}
+    return subprocess.run([sys.executable, "-c", PRINT], cwd=ROOT, env=environment, capture_output=True, check=True).stdout
+
+
+def test_equal_sources_give_equal_bytes():
+    seeds = [made("1"), made("2", LC_ALL="C", TZ="Asia/Tokyo"), bundle()]
+    assert len(seeds[0]) > 10_000
+    assert seeds[0] == seeds[1] == seeds[2]
+
+
+def received(python, data, text):
+    command = [python, "-I", "-S", "-c", bootstrap(text)]
+    return subprocess.run(command, input=data, capture_output=True, timeout=30, check=False)
+
+
+def test_there_are_interpreters():
+    assert interpreters()
+
+
+@pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
+def test_the_agent_greets_and_answers_what_comes_right_behind_the_bundle(python):
+    agent = received(python, bundle() + BEAT, bundle())
+    frames = [json.loads(line) for line in agent.stdout.splitlines()]
+    assert agent.stderr.decode() == ""
+    assert [frame.get("tell") for frame in frames] == [protocol.HELLO, None, protocol.GOODBYE]
+    assert frames[0]["version"] == protocol.VERSION
+    assert frames[1]["id"] == 1
+    assert "ok" in frames[1]
+
+
+@pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
+def test_a_bundle_that_is_not_whole_never_runs(python):
+    early = received(python, bundle()[:-1], bundle())
+    assert (early.returncode, early.stdout, early.stderr.decode().strip()) == (1, b"", "the bundle ended early")
+    damaged = received(python, b" " + bundle()[1:], bundle())
+    assert (damaged.returncode, damaged.stdout, damaged.stderr.decode().strip()) == (1, b"", "the bundle was damaged on its way")

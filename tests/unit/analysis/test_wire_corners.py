@@ -1,0 +1,25 @@
+"""Frames that end where something else begins, and more options than are remembered."""
+
+import struct
+
+from orchestrator.analysis.wire import notation
+
+
+def test_a_tag_with_nothing_behind_it_is_no_segment(see, wire):
+    whole = wire.ethernet(wire.ipv4(wire.tcp("S", 1)), tags=(0x8100,))
+    cut = bytes(12) + struct.pack("!HH", 0x8100, 7)
+    assert [one.text.split()[3] for one in see(cut, whole, cut[:-1])] == ["S"]
+
+
+def test_an_ipv6_packet_that_is_shorter_than_its_header_says(see, wire):
+    whole = wire.ethernet(wire.ipv6(wire.tcp("S", 1)), 0x86DD)
+    assert len(see(whole)) == 1
+    assert see(wire.ethernet(wire.ipv6(wire.tcp("S", 1)), 0x86DD)[: 14 + 39]) == ()
+
+
+def test_more_options_than_are_remembered(monkeypatch):
+    monkeypatch.setattr(notation, "_CACHED", 2)
+    reader = notation.OptionReader()
+    raws = [bytes([2, 4]) + struct.pack("!H", mss) for mss in (1000, 1100, 1200, 1000)]
+    assert [reader.read(raw, None)[1] for raw in raws] == [notation.options_text(notation.parse(raw)) for raw in raws]
+    assert [reader.read(raw, None)[0][0].values for raw in raws] == [(1000,), (1100,), (1200,), (1000,)]

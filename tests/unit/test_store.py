@@ -1,0 +1,296 @@
+"""Run directories: made exclusively, written whole or not at all, and found again."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator import store
+from orchestrator.errors import StoreError
+from orchestrator.model.record import CaptureRecord, RunRecord
+from orchestrator.model.words.values import Comparison, Where
+from orchestrator.store import RunDirectory
+
+NOW = 1_784_024_103_045_999_999  # 2026-07-14 10:15:03.045999999 UTC
+STAMP = "20260714T101503.045Z"
+PLACE = Where(path="x.yaml", line=3)
+
+
+@pytest.fixture
+def made(tmp_path):
+    return RunDirectory.create(tmp_path / "runs", "refused", "7f3a9c", NOW)
+
+
+def full(path):
+    """Whatever is written to ``path`` meets a full disk (``full(4)``)."""
+    path.symlink_to("/dev/full")
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# -- made
+
+
+def test_its_name_tells_when_and_which(made, tmp_path):
+    assert made.path == tmp_path / "runs" / "refused" / f"{STAMP}-7f3a9c"
+    assert made.path.is_dir()
+    assert names(made.path.parent) == [f"{STAMP}-7f3a9c", "latest"]
+
+
+def test_latest_is_relative_so_that_runs_can_be_moved(made, tmp_path):
+    assert os.readlink(made.path.parent / "latest") == f"{STAMP}-7f3a9c"
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "refused" / "latest").is_dir()
+
+
+def test_nobody_gets_a_folder_that_is_there(made, tmp_path):
+    with pytest.raises(StoreError, match=rf"^cannot make .*/{STAMP}-7f3a9c: File exists$"):
+        RunDirectory.create(tmp_path / "runs", "refused", "7f3a9c", NOW)
+    assert made.path.is_dir()
+    later = RunDirectory.create(tmp_path / "runs", "refused", "7f3a9c", NOW + 1_000_000)
+    assert later.path != made.path
+
+
+def test_latest_never_points_at_nothing(made, tmp_path, monkeypatch):
+    link, replace, seen = made.path.parent / "latest", Path.replace, []
+
+    def watched(path, target):
+        seen.append((os.readlink(link), target))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    second = RunDirectory.create(tmp_path / "runs", "refused", "000001", NOW + 10**9)
+    assert seen == [(made.path.name, link)]
+    assert os.readlink(link) == second.path.name
+    assert names(made.path.parent) == [made.path.name, second.path.name, "latest"]
+
+
+def test_a_run_that_latest_cannot_point_at_leaves_nothing(tmp_path):
+    (tmp_path / "refused" / "latest").mkdir(parents=True)
+    with pytest.raises(StoreError, match=rf"^cannot make .*/{STAMP}-7f3a9c: Is a directory$"):
+        RunDirectory.create(tmp_path, "refused", "7f3a9c", NOW)
+    assert names(tmp_path / "refused") == ["latest"]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        ("ENOSPC", "the disk is full; free some space, or name another folder with --runs"),
+        ("EDQUOT", "the disk is full; free some space, or name another folder with --runs"),
+        ("EACCES", "Permission denied; name a folder that you may write with --runs"),
+        ("EROFS", "Read-only file system; name a folder that you may write with --runs"),
+        ("EPERM", "Operation not permitted; name a folder that you may write with --runs"),
+        ("EIO", "Input/output error"),
+    ],
+)
+def test_why_a_folder_cannot_be_made(tmp_path, monkeypatch, number, sentence):
+    import errno
+
+    code = getattr(errno, number)
+
+    def refuse(*_arguments, **_more):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError) as caught:
+        RunDirectory.create(tmp_path, "refused", "7f3a9c", NOW)
+    assert str(caught.value) == f"cannot make {tmp_path}/refused/{STAMP}-7f3a9c: {sentence}"
+
+
+def test_an_error_without_words_is_told_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_arguments, **_more):
+        raise OSError("the file system is gone")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(StoreError, match=r": the file system is gone$"):
+        RunDirectory.create(tmp_path, "refused", "7f3a9c", NOW)
+
+
+# -- written and read
+
+
+def test_what_was_written_is_read(made):
+    assert not made.has(store.PLAN)
+    made.write(store.PLAN, PLACE)
+    assert made.has(store.PLAN)
+    assert made.read(store.PLAN, Where) == PLACE
+    assert (made.path / store.PLAN).read_text() == '{\n "path": "x.yaml",\n "line": 3\n}\n'
+    assert names(made.path) == ["plan.json"]
+
+
+def test_the_files_have_their_names():
+    files = (store.PLAN, store.RECORD, store.EVIDENCE, store.VERDICTS, store.REPORT, store.LIVE, store.INPUTS)
+    assert files == ("plan.json", "record.json", "evidence.json", "verdicts.json", "report.json", "live.json", "inputs")
+
+
+def test_a_full_disk_leaves_what_was_there(made):
+    made.write(store.PLAN, PLACE)
+    full(made.path / ".plan.json.part")
+    with pytest.raises(StoreError) as caught:
+        made.write(store.PLAN, Where(path="y.yaml", line=4))
+    folder = "the disk is full; free some space, or name another folder with --runs"
+    assert str(caught.value) == f"cannot write {made.path}/plan.json: {folder}"
+    assert made.read(store.PLAN, Where) == PLACE
+    assert names(made.path) == ["plan.json"]
+
+
+def test_a_file_appears_whole(made, monkeypatch):
+    made.write(store.PLAN, PLACE)
+    seen = []
+    replace = Path.replace
+
+    def watched(path, target):
+        seen.append((made.read(store.PLAN, Where), path.name, target.name))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    other = Where(path="y.yaml", line=4)
+    made.write(store.PLAN, other)
+    assert seen == [(PLACE, ".plan.json.part", "plan.json")]
+    assert made.read(store.PLAN, Where) == other
+
+
+def test_a_file_system_that_refuses_everything_is_told_once(made, monkeypatch):
+    def refuse(*_arguments, **_more):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreError, match=r"^cannot write .*/plan\.json: Read-only file system; name a folder that you may write"):
+        made.write(store.PLAN, PLACE)
+    made.remove(store.PLAN)
+
+
+def test_reading_what_is_not_there(made):
+    with pytest.raises(StoreError, match=r"^cannot read .*/plan\.json: No such file or directory$"):
+        made.read(store.PLAN, Where)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"path": 3, "line": 3}', '{"line": 3}'])
+def test_reading_what_another_version_wrote(made, text):
+    (made.path / store.PLAN).write_text(text)
+    with pytest.raises(StoreError, match=r"/plan\.json is no plan\.json that this version can read: ."):
+        made.read(store.PLAN, Where)
+
+
+def test_removing_twice(made):
+    made.write(store.LIVE, PLACE)
+    made.remove(store.LIVE)
+    made.remove(store.LIVE)
+    assert not made.has(store.LIVE)
+
+
+def test_inputs_are_kept_byte_for_byte(made, tmp_path):
+    for name, data in (("x.yaml", b"scenario: x\r\n\xff"), ("line.yaml", b"")):
+        (tmp_path / name).write_bytes(data)
+        made.copy_input(tmp_path / name)
+        assert (made.path / "inputs" / name).read_bytes() == data
+    assert names(made.path / "inputs") == ["line.yaml", "x.yaml"]
+
+
+def test_inputs_of_one_name_are_all_kept(made, tmp_path):
+    texts = ("a scenario", "its topology", "a scenario", "the scenario changed")
+    for number, text in enumerate(texts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "line.yaml").write_text(text)
+        made.copy_input(folder / "line.yaml")
+    kept = {path.name: path.read_text() for path in (made.path / "inputs").iterdir()}
+    assert kept == {"line.yaml": "a scenario", "line-2.yaml": "its topology", "line-3.yaml": "the scenario changed"}
+
+
+def test_an_input_that_is_gone(made, tmp_path):
+    with pytest.raises(StoreError, match=rf"^cannot copy into {made.path}: No such file or directory$"):
+        made.copy_input(tmp_path / "gone.yaml")
+
+
+# -- captures
+
+
+def captures(folder, scenario="refused", hosts=("romeo", "juliet")):
+    return store.CaptureFiles(folder, scenario, hosts)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "name"),
+    [
+        ("refused", "romeo-tcp-refused.pcap"),
+        ("tcp-lab", "romeo-tcp-lab.pcap"),
+        ("udp-refused", "romeo-udp-refused.pcap"),
+        ("udpish", "romeo-tcp-udpish.pcap"),
+    ],
+)
+def test_captures_are_called_as_in_the_lab(tmp_path, scenario, name):
+    assert captures(tmp_path, scenario).name("romeo") == name
+
+
+def test_captures_grow_host_by_host(tmp_path):
+    files = captures(tmp_path)
+    for host, data in (("romeo", b"a"), ("juliet", b"x"), ("romeo", b"bc")):
+        files.write(host, data)
+    assert (tmp_path / "romeo-tcp-refused.pcap").read_bytes() == b"abc"  # before it is closed, too
+    files.close()
+    assert (tmp_path / "juliet-tcp-refused.pcap").read_bytes() == b"x"
+    files.close()
+    assert names(tmp_path) == ["juliet-tcp-refused.pcap", "romeo-tcp-refused.pcap"]
+
+
+def test_a_full_disk_is_told_at_the_write(tmp_path):
+    files = captures(tmp_path)
+    full(tmp_path / files.name("romeo"))
+    with pytest.raises(StoreError, match=r"^cannot write .*/romeo-tcp-refused\.pcap: the disk is full; free some space"):
+        files.write("romeo", b"x")
+    files.close()
+
+
+def test_a_disk_that_takes_a_little_at_a_time(tmp_path, monkeypatch):
+    class Slow:
+        written = b""
+
+        def write(self, data):
+            self.written += bytes(data[:2])
+            return len(data[:2])
+
+        def close(self):
+            raise OSError(5, "Input/output error")
+
+    files, slow = captures(tmp_path), Slow()
+    monkeypatch.setattr(Path, "open", lambda *_arguments, **_more: slow)
+    files.write("romeo", b"abcde")
+    assert slow.written == b"abcde"
+    with pytest.raises(StoreError, match=r"^cannot write .*/romeo-tcp-refused\.pcap: Input/output error$"):
+        files.close()
+
+
+@pytest.mark.parametrize("host", ["../romeo", "a/b", ".hidden", "", "-x", "a\n", "r\0", "x" * 122])
+def test_a_hosts_name_never_becomes_a_path(tmp_path, host):
+    files = captures(tmp_path, hosts=("romeo", host))
+    with pytest.raises(KeyError):
+        files.write(host, b"x")
+    assert names(tmp_path) == []
+
+
+def test_a_long_plain_name_is_one(tmp_path):
+    captures(tmp_path, hosts=("x" * 121,)).write("x" * 121, b"")
+    assert len(names(tmp_path)) == 1
+
+
+def recorded(*files):
+    told = tuple(CaptureRecord(host=host, file=file) for host, file in files)
+    return RunRecord(run_id="r", label="x", status="completed", start_ns=0, end_ns=0, captures=told)
+
+
+def test_captures_are_read_again_and_what_is_missing_is_missing(tmp_path):
+    (tmp_path / "secret").write_bytes(b"s")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "romeo.pcap").write_bytes(b"r")
+    record = recorded(("romeo", "romeo.pcap"), ("juliet", "juliet.pcap"), ("evil", "../secret"), ("worse", str(tmp_path / "secret")))
+    assert store.read_captures(folder, record) == {"romeo": b"r"}
+
+
+def test_a_comparison_is_a_record_too(made):
+    made.write("x.json", Comparison(operator="..", low=1, high=4))
+    assert made.read("x.json", Comparison).high == 4

@@ -1,0 +1,118 @@
+"""Runs found again: by folder, id, scenario or `latest`; hosts that are up; reports that can be read."""
+
+import os
+
+import pytest
+
+from orchestrator import store
+from orchestrator.errors import StoreError
+from orchestrator.model.verdict import Report, Value
+from orchestrator.model.words.values import Where
+from orchestrator.store import RunDirectory
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Three runs of two scenarios, the newest one not of the last scenario by name."""
+    root = tmp_path / "runs"
+    made = [("refused", "7f3a9c"), ("refused", "7f0000"), ("bind", "aa1111")]
+    return root, [RunDirectory.create(root, scenario, key, at * SECOND) for at, (scenario, key) in enumerate(made)]
+
+
+def paths(found):
+    return [run.path for run in found]
+
+
+def test_every_run_oldest_first_and_nothing_else(runs):
+    root, made = runs
+    (root / "refused" / "notes").mkdir()
+    (root / "refused" / "20260714T101503.045Z-file").write_text("")
+    (root / "loose.txt").write_text("")
+    assert paths(store.every_run(root)) == paths(made)
+    assert paths(store.every_run(root / "nowhere")) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "which"),
+    [("latest", 2), ("refused", 1), ("bind", 2), ("7f3a9c", 0), ("7f3", 0), ("7f0", 1), ("a", 2), ("19700101T000000.000Z-7f3a9c", 0)],
+)
+def test_a_run_by_its_name(runs, wanted, which):
+    root, made = runs
+    assert store.find_run(root, wanted).path == made[which].path
+
+
+@pytest.mark.parametrize("file", [store.PLAN, store.RECORD])
+def test_a_run_by_its_folder_wherever_it_is(runs, tmp_path, monkeypatch, file):
+    root, made = runs
+    made[2].write(file, Where(path="x", line=1))
+    assert store.find_run(tmp_path / "elsewhere", str(made[2].path)).path == made[2].path
+    assert store.find_run(tmp_path / "elsewhere", str(root / "bind" / "latest")).path == made[2].path
+    monkeypatch.chdir(made[2].path)
+    assert store.find_run(tmp_path / "elsewhere", ".").path == made[2].path
+
+
+def test_an_id_that_several_begin_with(runs):
+    with pytest.raises(StoreError, match=r"^2 runs begin with '7f': give more of the id$"):
+        store.find_run(runs[0], "7f")
+
+
+@pytest.mark.parametrize("wanted", ["b0", "latests", "3a9c", "refuse"])
+def test_a_run_that_is_not_there(runs, wanted):
+    with pytest.raises(StoreError) as caught:
+        store.find_run(runs[0], wanted)
+    assert str(caught.value) == f"no run is called {wanted!r} in {runs[0]}; `orchestrate ls` lists them"
+
+
+def test_no_run_at_all(tmp_path):
+    with pytest.raises(StoreError, match=r"^no run is called 'latest' in "):
+        store.find_run(tmp_path, "latest")
+
+
+# -- hosts that are up
+
+
+def keep(run, controller, **hosts):
+    run.write(store.LIVE, store.LiveRun(controller=controller, user_namespace=True, hosts=hosts))
+
+
+GONE = 2**22 + 1  # above the largest process id there is (PID_MAX_LIMIT of linux/threads.h)
+
+
+def test_the_newest_run_with_such_a_host(runs):
+    root, made = runs
+    keep(made[0], os.getpid(), romeo=1, juliet=2)
+    keep(made[1], os.getpid(), romeo=3)
+    assert store.find_live(root, "romeo").hosts == {"romeo": 3}
+    assert store.find_live(root, "juliet").hosts == {"romeo": 1, "juliet": 2}
+
+
+def test_a_controller_that_was_killed_left_no_hosts(runs):
+    root, made = runs
+    keep(made[0], os.getpid(), romeo=1)
+    keep(made[2], GONE, romeo=9)
+    assert store.find_live(root, "romeo").hosts == {"romeo": 1}
+    keep(made[0], GONE, romeo=1)
+    with pytest.raises(StoreError) as caught:
+        store.find_live(root, "romeo")
+    assert str(caught.value) == f"no host romeo is up in {root}: start one with `orchestrate run --keep FILE`"
+
+
+def test_what_another_version_left_hides_no_host(runs):
+    root, made = runs
+    keep(made[0], os.getpid(), romeo=1)
+    (made[2].path / store.LIVE).write_text('{"pid": 4}')
+    assert store.find_live(root, "romeo").hosts == {"romeo": 1}
+
+
+# -- reports
+
+
+def test_the_reports_that_can_be_read(runs):
+    root, made = runs
+    for run in (made[0], made[2]):
+        report = Report(run_id=run.path.name[-6:], label="x", title="", value=Value.PASSED, status="completed", start_ns=0, took_ns=0)
+        run.write(store.REPORT, report)
+    (made[1].path / store.REPORT).write_text("{}")
+    assert [report.run_id for report in store.reports(root)] == ["7f3a9c", "aa1111"]
