@@ -20,7 +20,7 @@ async def compile_filter(text: str, where: Where | None) -> str:
         process = await asyncio.create_subprocess_exec(
             "tcpdump", "-ddd", "-y", "EN10MB", text, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise TestbedError("capture filters are compiled by tcpdump, which is missing: install the package tcpdump") from None
     out, err = await process.communicate()
     if process.returncode != 0:

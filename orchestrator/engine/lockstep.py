@@ -34,7 +34,6 @@ _GRACE_S = 2.0
 _PREPARE_S = 10.0
 _FINISH_S = 10.0
 _TOGETHER_NS = 6_000_000
-_NEVER_ENDING = {"start", "wait"}
 
 
 class Keeper(Protocol):
@@ -148,8 +147,7 @@ class Lockstep:
         await session.wait_for_answer(prepared, _PREPARE_S, "prepare its actions")
         if capturing is not None:
             ready = await session.wait_for_answer(capturing, _PREPARE_S, "begin to capture")
-            fields = {"ready_ns": ready["ready_ns"] + self.recorder.offsets[host]}
-            self.recorder.captures[host] = msgspec.structs.replace(self.recorder.captures[host], **fields)
+            self.recorder.captures_since(host, ready["ready_ns"], ready["indexes"])
 
     def _capture(self, session: Session, wanted: HostPlan) -> asyncio.Future[Any] | None:
         if wanted.capture is None:

@@ -118,6 +118,13 @@ class Recorder:
         """A step has ended, or will never begin."""
         self._steps[record.number] = record
 
+    def captures_since(self, host: str, monotonic_ns: int, indexes: Mapping[str, int]) -> None:
+        """A host captures from this instant on, on interfaces with these indexes."""
+        ready_ns = monotonic_ns + self.offsets[host]
+        self.captures[host] = msgspec.structs.replace(self.captures[host], ready_ns=ready_ns)
+        named = {str(name): str(int(index)) for name, index in indexes.items()}
+        self.hosts[host] = msgspec.structs.replace(self.hosts[host], interfaces=named)
+
     def environment(self, host: str, facts: Mapping[str, str]) -> None:
         """A host's fingerprint has come."""
         text = {str(key): str(value) for key, value in facts.items()}

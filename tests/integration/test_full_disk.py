@@ -16,15 +16,9 @@ SIZE = 64 * 1024
 BULK = """
 topology: two-hosts
 steps:
-  - host: juliet
-    call: [server = socket.socket(), 'server.bind(("juliet", 4000))', server.listen(1)]
-  - host: romeo
-    call: [sock = socket.socket(), 'sock.connect(("juliet", 4000))']
-  - {host: juliet, call: 'conn, addr = server.accept()'}
-  - {host: romeo, call: 'sock.sendall(b"x" * 200000)', background: true, as: sending}
-  - {host: juliet, call: 'conn.recv(200000, socket.MSG_WAITALL)'}
-  - wait: sending
-  - {host: romeo, after: 500ms, call: sock.fileno()}
+  - {host: juliet, shell: nc -l -p 4000 > /dev/null, ready: {listening: 4000}, as: server}
+  - {host: romeo, shell: head -c 200000 /dev/zero | nc -N juliet 4000}
+  - {host: romeo, after: 500ms, call: sock = socket.socket()}
 """
 
 

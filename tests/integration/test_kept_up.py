@@ -103,6 +103,7 @@ def test_a_host_that_dies_while_it_is_held_is_told_and_hinders_nobody(program: P
     assert "romeo: its agent vanished" in done.out
 
 
+@pytest.mark.demand  # the patience with its capture is ten seconds
 def test_a_host_that_freezes_while_it_is_held_is_let_go(program: Program) -> None:
     with held(program, GOOD, "--keep") as process:
         os.kill(_live(program)["romeo"], signal.SIGSTOP)

@@ -54,6 +54,7 @@ def told(read, body):
         ("about: no steps\n", "1:1: the scenario lacks 'steps'"),
         (f"vars: 3\n{SOCK}", "4:7: a mapping of names to values is wanted here"),
         (f"matrix: {{family: [ipv4]}}\nvars: {{family: 3}}\n{SOCK}", "5:8: the name 'family' is taken by 'matrix'"),
+        (f"matrix: {{port: [[1]]}}\n{SOCK}", "4:17: text or a number is wanted here, not a list"),
         (f"matrix: {{family: []}}\n{SOCK}", "4:18: a list of values is wanted here, and this one is empty"),
         ("steps: [{repeat: {times: 2}}]\n", "4:18: 'repeat' lacks 'steps'"),
         (f"capture: []\n{SOCK}expect: [{{packets: none}}]\n", "6:20: nothing is captured, so nothing can be judged: see 'capture'"),

@@ -1,0 +1,87 @@
+"""What a person mistypes is answered with its place, or with what was perhaps meant; never with a traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.integration.program import Program, scenario
+
+pytestmark = pytest.mark.namespaces
+REFUSED = (ROOT / "scenarios" / "connection-refused.yaml").read_text()
+
+
+def written(program: Program, text: str) -> Path:
+    path = program.folder / "connection-refused.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "plan"])
+def test_a_typo_is_told_with_its_place(program: Program, command: str) -> None:
+    path = written(program, REFUSED.replace("    raises: ConnectionRefusedError", "    rases: ConnectionRefusedError"))
+    line = REFUSED[: REFUSED.index("    raises:")].count("\n") + 1
+    done = program.run(command, path)
+    assert (done.code, done.out) == (65, "")
+    assert done.err.startswith(f"{path}:{line}:5: unknown key 'rases'")
+    assert "did you mean 'raises'?" in done.err
+    assert not program.runs.exists()
+
+
+def test_all_problems_of_all_files_are_told_at_once(program: Program) -> None:
+    one = written(program, REFUSED.replace("raises:", "rases:").replace("romeo tries", "romeo: tries"))
+    two = scenario(program.folder, "other", "topology: two-hosts\nsteps:\n  - {host: hamlet, run: ls}\n")
+    done = program.run("run", one, two)
+    assert done.code == 65
+    assert {line.split(":")[0] for line in done.err.splitlines()} == {str(one), str(two)}
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"", b"- " * 3000, b"a: &a [*a]\n", b"\x00" * 50, b"{" * 2000])
+def test_a_file_that_is_no_scenario(program: Program, data: bytes) -> None:
+    path = program.folder / "odd.yaml"
+    path.write_bytes(data)
+    done = program.run("run", path)
+    assert done.code == 65
+    assert done.err.startswith(f"{path}:")
+
+
+def test_an_unknown_scenario_is_answered_with_a_near_one(program: Program) -> None:
+    done = program.run("run", "conection-refused")
+    assert (done.code, done.out) == (64, "")
+    assert "did you mean connection-refused" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["run", "--job", "2", "connection-refused"], ["run"], ["run", "--jobs", "0", "connection-refused"], ["rum"], ["show", "--nonsense"]],
+)
+def test_a_command_line_that_does_not_fit(program: Program, words: list[str]) -> None:
+    done = program.run(*words)
+    assert (done.code, done.out) == (64, ""), done
+    assert done.err
+
+
+def test_a_bad_filter_is_told_with_its_place(program: Program) -> None:
+    path = written(program, REFUSED.replace("capture: [romeo, juliet]", 'capture: {romeo: "tcp prt 4000"}'))
+    done = program.run("run", path)
+    assert done.code == 65
+    assert done.err.startswith(f"{path}:6:")
+    assert "tcpdump refuses the capture filter 'tcp prt 4000'" in done.err
+
+
+def test_a_run_that_is_not_there(program: Program) -> None:
+    for words in (["show", "nothing"], ["recheck", "nothing"], ["shell", "romeo"], ["show"]):
+        done = program.run(*words)
+        assert done.code == 3, words
+        assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_cannot_be_read(program: Program) -> None:
+    path = written(program, REFUSED)
+    path.chmod(0)
+    assert program.run("run", path).code == 65

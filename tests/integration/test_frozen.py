@@ -1,0 +1,71 @@
+"""A host that freezes holds nobody up for ever: the barrier's deadline names it and what it was doing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration import leftovers
+from tests.integration.program import Program, scenario
+
+pytestmark = [pytest.mark.namespaces, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to tell hosts apart from outside")]
+STEPS = """
+topology: two-hosts
+steps:
+  - {host: romeo, call: sock = socket.socket()}
+  - {host: juliet, run: sleep 0.5}
+  - {host: romeo, call: 'sock.connect(("juliet", 4000))', raises: ConnectionRefusedError, timeout: 1s}
+"""
+SAMPLE = """
+topology: two-hosts
+steps:
+  - {host: juliet, run: sleep 0.5}
+  - expect: [{host: romeo, socket: {local: ":4000"}, absent: true}]
+"""
+
+
+def named(pids: list[int], name: str) -> int:
+    """The host that calls itself so."""
+    for pid in pids:
+        words = ["nsenter", "--target", str(pid), "--uts", "hostname"]
+        if subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() == name:
+            return pid
+    pytest.fail(f"no host is called {name}")
+
+
+def freeze(program: Program, path: Path) -> tuple[str, float]:
+    """Freeze romeo in the first half second; gives the run's reason, and how long it took to tell."""
+    process = program.start("run", path)
+    pids = program.wait_for_hosts(process)
+    time.sleep(0.1)
+    os.kill(named(pids, "romeo"), signal.SIGSTOP)
+    began = time.monotonic()
+    done = program.ended(process, 60)
+    assert done.code == 3, done
+    assert leftovers.wait_for_none() == []
+    assert program.stage("record")["status"] == "error"
+    reason = program.stage("report")["reason"]
+    assert reason.split(":")[0] in done.out
+    return reason, time.monotonic() - began
+
+
+def test_a_frozen_host_is_named_with_what_it_was_doing(program: Program) -> None:
+    reason, took = freeze(program, scenario(program.folder, "frozen", STEPS))
+    assert reason == 'romeo: it did not report within 3.0 s; it was doing: sock.connect(("juliet", 4000))'
+    assert took < 10
+    record = program.stage("record")
+    assert {host["name"]: bool(host.get("lost")) for host in record["hosts"]} == {"romeo": True, "juliet": False}
+    complete = {capture["host"]: capture.get("complete", False) for capture in record["captures"]}
+    assert complete == {"romeo": False, "juliet": True}
+
+
+@pytest.mark.demand  # a host may ask its tools for ten seconds
+def test_a_frozen_host_that_was_to_look_is_named_too(program: Program) -> None:
+    reason, took = freeze(program, scenario(program.folder, "frozen", SAMPLE))
+    assert reason == "romeo: it did not report within 11.0 s; it was doing: ask ss what it sees"
+    assert took < 20

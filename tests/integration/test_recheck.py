@@ -1,0 +1,113 @@
+"""A stored run is judged again: without hosts, from what was kept, also by changed expectations, and also where evidence has been lost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.integration.conftest import NOBODY
+from tests.integration.program import Program
+from tests.integration.test_missing import limited
+
+pytestmark = pytest.mark.namespaces
+REFUSED = (ROOT / "scenarios" / "connection-refused.yaml").read_text()
+
+
+@pytest.fixture
+def ran(program: Program) -> Program:
+    """The program with one stored run."""
+    assert program.run("run", "connection-refused").code == 0
+    return program
+
+
+def changed(program: Program, old: str, new: str) -> Path:
+    assert REFUSED.count(old) == 1
+    path = program.folder / "connection-refused.yaml"
+    path.write_text(REFUSED.replace(old, new))
+    return path
+
+
+def test_the_same_run_gives_the_same_verdicts(ran: Program) -> None:
+    before = ran.stage("verdicts")
+    assert ran.run("recheck", "latest").code == 0
+    assert ran.stage("verdicts") == before
+
+
+def test_changed_expectations_judge_the_run_anew(ran: Program) -> None:
+    wrong = changed(ran, "juliet.4000 > romeo R. 0:0(0) ack 1", "juliet.4000 > romeo S. 0:0(0) ack 1")
+    failed = ran.run("recheck", "latest", "--scenario", wrong)
+    assert failed.code == 1, failed
+    assert ran.stage("report")["value"] == "failed"
+    right = changed(ran, "juliet.4000 > romeo R. 0:0(0) ack 1", "juliet.4000 > romeo R.")
+    assert ran.run("recheck", "latest", "--scenario", right).code == 0
+    live = changed(ran, "absent: true", "state: ESTABLISHED")
+    assert ran.run("recheck", "latest", "--scenario", live).code == 1
+
+
+def test_other_steps_are_another_run(ran: Program) -> None:
+    before = ran.stage("plan")
+    other = changed(ran, '(("juliet", 4000))', '(("juliet", 4001))')
+    done = ran.run("recheck", "latest", "--scenario", other)
+    assert (done.code, done.out) == (3, "")
+    assert done.err == f"{other} has other steps than the run: only expectations can be changed for a recheck; run it anew\n"
+    assert ran.stage("plan") == before
+    done = ran.run("recheck", "latest", "--scenario", "open-socket")
+    assert done.code == 3
+    assert "holds no connection-refused, which is what was run" in done.err
+
+
+def _cut(data: bytes) -> bytes:
+    return data[:-7]
+
+
+def _empty(_data: bytes) -> bytes:
+    return b""
+
+
+def _head(data: bytes) -> bytes:
+    return data[:24]
+
+
+def _garbage(data: bytes) -> bytes:
+    return random.Random(1).randbytes(len(data))
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _garbage])
+def test_a_damaged_capture_proves_nothing(ran: Program, damage: Callable[[bytes], bytes]) -> None:
+    capture = ran.directories()[-1] / "romeo-tcp-connection-refused.pcap"
+    capture.write_bytes(damage(capture.read_bytes()))
+    done = ran.run("recheck", "latest")
+    assert done.code == 2, done
+    values = {verdict["text"]: verdict for verdict in ran.stage("report")["verdicts"]}
+    told = [verdict for verdict in values.values() if verdict["value"] == "inconclusive"]
+    assert told
+    assert all(len(verdict["reason"].split()) > 3 for verdict in told)
+
+
+def test_a_capture_that_is_gone_proves_nothing(ran: Program) -> None:
+    (ran.directories()[-1] / "romeo-tcp-connection-refused.pcap").unlink()
+    assert ran.run("recheck", "latest").code == 2
+
+
+@pytest.mark.parametrize("name", ["record.json", "plan.json"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"run_id": 3}'])
+def test_a_stage_that_cannot_be_read(ran: Program, name: str, text: str) -> None:
+    (ran.directories()[-1] / name).write_text(text)
+    done = ran.run("recheck", "latest")
+    assert done.code == 3, done
+    assert name in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_no_host_is_needed(ordinary: Program) -> None:
+    """Judged again by somebody who could not make a single namespace."""
+    assert ordinary.run("run", "connection-refused").code == 0
+    if not ordinary.before:
+        pytest.skip("needs root, to set a limit")
+    limited(ordinary, "user", NOBODY)
+    assert ordinary.run("run", "open-socket").code == 3
+    assert ordinary.run("recheck", "connection-refused").code == 0
