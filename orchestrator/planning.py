@@ -222,7 +222,7 @@ class _Binder:
             outcome=self._outcome(acting.outcome),
         )
 
-    def _bound(self, host: str, action: Action) -> Action:
+    def _bound(self, host: str, action: Action) -> Action:  # noqa: PLR0911  a case for each action that can hold an address
         replace = msgspec.structs.replace
         match action:
             case Calls(calls=calls):
@@ -233,6 +233,8 @@ class _Binder:
                 return replace(action, argv=tuple(map(self._text, argv)), **self._proof(action))
             case Type(text=text) | File(text=text):
                 return replace(action, text=self._text(text))
+            case Snapshot(tools=tools) if self._version == 6:
+                return replace(action, tools=tuple("ip6tables" if tool == "iptables" else tool for tool in tools))
             case Offload(interfaces=()):
                 return replace(action, interfaces=self._interfaces(host))
             case _:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from orchestrator.analysis.connections import connections
 from orchestrator.analysis.histories import histories
 from orchestrator.analysis.passages import passages
+from orchestrator.analysis.snapshots import snapshots
 from orchestrator.analysis.wire.capture import Reading, read_capture
 from orchestrator.analysis.wire.ends import Names
 from orchestrator.model.evidence import CaptureEvidence, Evidence
@@ -34,6 +35,7 @@ def analyse(plan: Plan, record: RunRecord, captures: Mapping[str, bytes]) -> Evi
         connections=connections(track for reading in readings.values() for track in reading.tracks),
         passages=passages(segments),
         histories=histories(plan, record, readings, troubles),
+        snapshots=snapshots(record),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model.tcp import State
-from orchestrator.model.words.values import Record
+from orchestrator.model.words.values import Json, Record
 
 
 class Option(Record, frozen=True, kw_only=True, gc=False):
@@ -118,6 +118,20 @@ class History(Record, frozen=True, kw_only=True):
     question: str = ""
 
 
+class Snapshot(Record, frozen=True, kw_only=True):
+    """What a tool said on a host at one moment, parsed: a row for each socket, line, rule or counter.
+
+    ``source`` is ``ss``, ``lsof``, ``netstat``, ``iptables``, ``ip6tables`` or ``nstat``; ``problem`` says why its words could not be read.
+    """
+
+    host: str
+    step: int
+    source: str
+    at_ns: int
+    rows: tuple[dict[str, Json], ...] = ()
+    problem: str = ""
+
+
 class CaptureEvidence(Record, frozen=True, kw_only=True):
     """How far one capture can be believed. ``problem`` is empty, or why nothing (more) could be read from it."""
 
@@ -138,3 +152,4 @@ class Evidence(Record, frozen=True, kw_only=True):
     connections: tuple[Connection, ...] = ()
     passages: tuple[Passage, ...] = ()
     histories: tuple[History, ...] = ()
+    snapshots: tuple[Snapshot, ...] = ()

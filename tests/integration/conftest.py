@@ -17,6 +17,7 @@ from tests.integration import leftovers
 from tests.integration.program import Program
 
 NOBODY = 65534
+_PROBE = "import os, sys, click, msgspec, yaml; assert sys.version_info >= (3, 11); print(os.readlink('/proc/self/exe'))"
 _PACKAGES = ("click", "msgspec", "yaml", "_yaml", "rich", "pygments", "markdown_it", "mdurl")
 
 
@@ -66,13 +67,13 @@ def as_nobody(everybody: Path) -> tuple[tuple[str, ...], str, str]:
         return (), sys.executable, str(everybody)
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv (util-linux) is missing: nobody else than root can be tried")
-    before = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    before = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "env")  # setpriv's own exec still has rights
     for python in dict.fromkeys((sys.executable, "/usr/bin/python3")):
-        probe = [*before, python, "-B", "-c", "import sys, click, msgspec, yaml; assert sys.version_info >= (3, 11)"]
-        tried = subprocess.run(probe, env={**os.environ, "PYTHONPATH": str(everybody)}, cwd="/", capture_output=True, check=False)
+        environment = {**os.environ, "PYTHONPATH": str(everybody)}
+        tried = subprocess.run([*before, python, "-B", "-c", _PROBE], env=environment, cwd="/", capture_output=True, text=True, check=False)
         if tried.returncode == 0:
-            return before, python, str(everybody)
-    pytest.skip(f"no interpreter that an ordinary user can run has what is needed: {tried.stderr.decode().strip().splitlines()[-1]}")
+            return before, tried.stdout.strip(), str(everybody)
+    pytest.skip(f"no interpreter that an ordinary user can run has what is needed: {(tried.stderr.strip() or '?').splitlines()[-1]}")
 
 
 @pytest.fixture

@@ -106,6 +106,8 @@ def test_a_sysctl_that_may_be_missing(lacking):
     assert lacking(scenario_of(sysctl=(SysctlWish(host="all", key="net.ipv4.gone", value="1", if_present=True),))) is None
     step = Step(number=1, name="", where=HERE, when=Condition(sysctl="net.ipv4.gone"))
     assert lacking(scenario_of(steps=(step,))) is None
+    both = SysctlWish(host="all", key="net.ipv4.gone", value="1", if_present=True)
+    assert lacking(scenario_of(steps=(step,), sysctl=(both,))) is None
 
 
 def test_a_kernel(lacking):
@@ -140,6 +142,12 @@ def test_a_family_without_addresses_is_said_before_all_else():
         ("6.18.4", "> 6.18", False),
         ("6.18.4", "> 6.18.3", True),
         ("6.18.4", "> 6", False),
+        ("6.18.4", "> 6.19", False),
+        ("6.18.4", "<= 6.19", True),
+        ("6.18.4", "== 6.19", False),
+        ("6.18.4", "!= 6.19", True),
+        ("6-rc1", "== 6.0.0", True),
+        ("6-rc1", "!= 6.0.0", False),
         ("6.18.4", "<= 6.18", True),
         ("6.18.4", "<= 6.18.3", False),
         ("6.18.4", "< 6.18", False),

@@ -105,6 +105,14 @@ def test_sysctls_of_all_and_of_one_where_they_are():
     }
 
 
+@pytest.mark.parametrize("host", ["romeo", "router", "juliet"])
+def test_a_sysctl_is_pinned_where_that_very_host_has_it(host):
+    having = {host: type(FACTS)(kernel="6.18.4", python="3.11.2", tools={}, sysctls={"net.ipv4.rare": "1"})}
+    wish = SysctlWish(host="all", key="net.ipv4.rare", value="0", if_present=True)
+    planned = plan(scenario_of(sysctl=(wish,)), live(**having)).hosts
+    assert {one.name: one.sysctl for one in planned if one.sysctl} == {host: {"net.ipv4.rare": "0"}}
+
+
 def test_offloads_that_a_scenario_asks_for():
     assert hosts(offload={"tso": True})["router"].offload == {**HONEST_WIRE, "tso": True}
 
@@ -133,6 +141,14 @@ def test_a_condition_that_does_not_hold_skips_with_its_reason(when, why, wanted)
     assert planned.skip is None
     look = expectations.PathExpectation(where=HERE, host="romeo", socket="s", states=())
     assert wanted(look, when=when).skip == why
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_condition_of_the_other_family(family):
+    other = {"ipv4": "ipv6", "ipv6": "ipv4"}[family]
+    steps = tuple(Step(number=number, name="", where=HERE, when=Condition(family=one)) for number, one in enumerate((family, other)))
+    planned = plan(Scenario(name="x", title="X", path="x.yaml", topology="line", steps=steps, family=family), live())
+    assert [step.skip for step in planned.steps] == [None, f"only for {other}"]
 
 
 def test_conditions_ask_the_first_hosts_kernel():

@@ -92,6 +92,21 @@ def test_addresses_links_and_then_routes():
     )
 
 
+@pytest.mark.parametrize("host", ["alice", "romeo", "zoe"])
+def test_each_host_gets_its_own_routes_and_no_others(host):
+    hosts = tuple(Host(name=name, routes=(Route(to="default", via=f"via-{name}"),)) for name in ("alice", "romeo", "zoe"))
+    read_elsewhere = "".join(list(host))  # equal, and not the same object
+    assert iproute.host_lines(topology(hosts=hosts), read_elsewhere) == ("link set lo up", f"route add default via via-{host}")
+
+
+@pytest.mark.parametrize("host", ["alice", "romeo", "zoe"])
+def test_each_host_forwards_by_its_own_wish(host):
+    for router in ("alice", "romeo", "zoe"):
+        hosts = tuple(Host(name=name, forward=name == router) for name in ("alice", "romeo", "zoe"))
+        pinned = iproute.sysctls(topology(hosts=hosts), "".join(list(host)))
+        assert ("net.ipv4.ip_forward" in pinned) is (host == router)
+
+
 def test_a_host_on_no_network():
     assert iproute.host_lines(topology(hosts=("hamlet",)), "hamlet") == ("link set lo up",)
 
