@@ -118,7 +118,9 @@ def encode_value(value: object) -> object:
     raise ValueError("a %s cannot travel" % type(value).__name__)
 
 
-def decode_value(value: object, constant: Callable[[str], object] = CONSTANTS.__getitem__) -> object:
+def decode_value(  # noqa: PLR0911  a line for each form that a value can have
+    value: object, constant: Callable[[str], object] = CONSTANTS.__getitem__
+) -> object:
     """The Python value again; ``{"constant": "AF_INET"}`` becomes its number, ``{"or": [...]}`` the numbers joined bit by bit.
 
     :raises ValueError: it is not in the wire's form.
@@ -136,11 +138,16 @@ def decode_value(value: object, constant: Callable[[str], object] = CONSTANTS.__
         if kind == "constant" and isinstance(content, str) and content in CONSTANTS:
             return constant(content)
         if kind == "or" and isinstance(content, list):
-            joined = 0
-            for number in [decode_value(item, constant) for item in content]:
-                joined |= number if isinstance(number, int) else _refuse(value)
-            return joined
+            return _joined([decode_value(item, constant) for item in content])
     return _refuse(value)
+
+
+def _joined(numbers: list[object]) -> int:
+    """``SOCK_STREAM | SOCK_NONBLOCK``."""
+    joined = 0
+    for number in numbers:
+        joined |= number if isinstance(number, int) else _refuse(number)
+    return joined
 
 
 def _refuse(value: object) -> NoReturn:

@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import struct
+from functools import partial
 
 from . import protocol
 from .loop import READ, WRITE, now_ns
@@ -226,7 +227,7 @@ def _recvfrom(held: Held, size: int, flags: int = 0) -> Steps[tuple[bytes, Any]]
 def _receive_all(held: Held, size: int, flags: int) -> Steps[bytes]:
     data, limit = bytearray(), _limit(held)
     while len(data) < size:
-        part = yield from _retry(held, READ, lambda missing=size - len(data): held.sock.recv(missing, flags), limit)
+        part = yield from _retry(held, READ, partial(held.sock.recv, size - len(data), flags), limit)
         if not part:
             break
         data += part
@@ -241,7 +242,7 @@ def _send(held: Held, data: bytes, flags: int = 0) -> Steps[int]:
     rest = memoryview(data)
     while True:
         try:
-            rest = rest[(yield from _retry(held, WRITE, lambda rest=rest: held.sock.send(rest, flags), None)) :]
+            rest = rest[(yield from _retry(held, WRITE, partial(held.sock.send, rest, flags), None)) :]
         except OSError:
             if len(rest) == len(data):
                 raise
@@ -253,7 +254,7 @@ def _send(held: Held, data: bytes, flags: int = 0) -> Steps[int]:
 def _sendall(held: Held, data: bytes, flags: int = 0) -> Steps[None]:
     rest, limit = memoryview(data), _limit(held)
     while rest:
-        rest = rest[(yield from _retry(held, WRITE, lambda rest=rest: held.sock.send(rest, flags), limit)) :]
+        rest = rest[(yield from _retry(held, WRITE, partial(held.sock.send, rest, flags), limit)) :]
 
 
 def _sendto(held: Held, data: bytes, *rest: Any) -> Steps[int]:

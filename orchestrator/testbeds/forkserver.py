@@ -47,11 +47,17 @@ class ForkServer:
         """Fork one host: its channel, its pidfd, and its process id as the switch sees it.
 
         :raises OSError: the fork server could not; its text says what was refused.
+        :raises TestbedError: it has ended.
         """
-        self._sock.send(json.dumps({"name": name, "hosts": hosts}).encode())
-        answer, fds, _flags, _address = socket.recv_fds(self._sock, MAX_MESSAGE_BYTES, 2)
+        answer = b""
+        fds: list[int] = []
+        with contextlib.suppress(ConnectionError):
+            self._sock.send(json.dumps({"name": name, "hosts": hosts}).encode())
+            answer, fds, _flags, _address = socket.recv_fds(self._sock, MAX_MESSAGE_BYTES, 2)
         if not answer:
-            raise OSError("the process that makes hosts has ended")
+            from orchestrator.errors import TestbedError
+
+            raise TestbedError("the process that makes hosts has ended")
         frame = json.loads(answer)
         if "error" in frame:
             for fd in fds:

@@ -42,25 +42,32 @@ def _stats() -> Iterator[tuple[int, list[str]]]:
                 yield int(entry), Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
 
 
-def namespaces(pids: list[int]) -> set[str]:
-    """The namespaces that these processes hold, except our own."""
-    found, own = set(), {os.readlink(f"/proc/self/ns/{kind}") for kind in KINDS}
-    for pid in pids:
+def namespaces() -> set[str]:
+    """The namespaces that any process of this machine holds."""
+    found = set()
+    for pid, _fields in _stats():
         for kind in KINDS:
             with suppress(OSError):
                 found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
-    return found - own
+    return found
 
 
 def hosts(root: int) -> list[int]:
     """The agents of the run that ``root`` controls: each is process 1 of a PID namespace two levels down."""
-    found = []
-    for pid in processes(root):
-        with suppress(OSError):
-            numbers = _field(pid, "NSpid")
-            if len(numbers) == 3 and numbers[-1] == "1":
-                found.append(pid)
-    return found
+    return [pid for pid in processes(root) if _first_of(pid, 3)]
+
+
+def makers(root: int) -> list[int]:
+    """The process of a run that makes its hosts: process 1 of the namespace around them all."""
+    return [pid for pid in processes(root) if _first_of(pid, 2)]
+
+
+def _first_of(pid: int, levels: int) -> bool:
+    """Whether a process is process 1 of a PID namespace, so many levels deep."""
+    with suppress(OSError):
+        numbers = _field(pid, "NSpid")
+        return len(numbers) == levels and numbers[-1] == "1"
+    return False
 
 
 def _field(pid: int, name: str) -> list[str]:
@@ -94,3 +101,29 @@ def files() -> set[str]:
     """What runs could have put outside their folders."""
     folders = ("/tmp", "/var/tmp", "/run", "/run/lab", "/dev/shm")
     return {str(path) for folder in folders for path in Path(folder).glob("*") if "orchestrate" in path.name or "lab" in path.name}
+
+
+def settings() -> dict[str, str]:
+    """Every parameter of this machine's own network that can be set, its interfaces, routes and addresses."""
+    found = {}
+    for folder, _folders, files in os.walk("/proc/sys/net"):
+        for path in (Path(folder) / name for name in files):
+            if path.stat().st_mode & 0o600 == 0o600:
+                try:
+                    found[str(path)] = path.read_text()
+                except (OSError, UnicodeDecodeError):
+                    found[str(path)] = "cannot be read"
+    for name in ("dev", "route", "if_inet6", "ip_tables_names"):
+        path = Path("/proc/self/net") / name
+        if path.exists():
+            found[name] = "\n".join(line.split(":")[0] if name == "dev" else line for line in path.read_text().splitlines())
+    return found
+
+
+def kernels_networks() -> int:
+    """How many network namespaces the kernel holds, by its own allocator (give or take what it keeps ready); -1 where it does not tell."""
+    with suppress(OSError):
+        for line in Path("/proc/slabinfo").read_text().splitlines():
+            if line.startswith("net_namespace "):
+                return int(line.split()[1])
+    return -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -74,6 +75,23 @@ def kill_agent(program: Program, moment: float) -> None:
     assert record["reason"].endswith("its agent vanished"), record["reason"]
 
 
+def kill_maker(program: Program, moment: float) -> None:
+    """The process that makes hosts is process 1 of the namespace that they all live in."""
+    process = program.start("run", LONG)
+    wait_until(lambda: process.poll() is not None or leftovers.makers(process.pid))
+    time.sleep(moment)
+    for pid in leftovers.makers(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    done = program.ended(process, 30)
+    assert leftovers.wait_for_none() == []
+    record = program.stage("record")
+    if done.code == 0:
+        assert record["status"] == "completed"
+        return
+    assert (done.code, record["status"]) == (3, "error"), done
+    assert record["reason"].endswith(("its agent vanished", "the process that makes hosts has ended")), record["reason"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", moments(4))
 def test_controller_killed(program: Program, number: int, moment: float) -> None:
@@ -83,6 +101,22 @@ def test_controller_killed(program: Program, number: int, moment: float) -> None
 @pytest.mark.parametrize("moment", moments(4))
 def test_agent_killed(program: Program, moment: float) -> None:
     kill_agent(program, moment)
+
+
+@pytest.mark.parametrize("moment", moments(4))
+def test_maker_of_hosts_killed(program: Program, moment: float) -> None:
+    kill_maker(program, moment)
+
+
+def test_control_c_ends_all_runs_and_begins_no_other(program: Program) -> None:
+    process = program.start("run", LONG, "--times", "6", "--jobs", "3")
+    program.wait_for_hosts(process, 6)
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    done = program.ended(process, 20)
+    assert (done.code, done.err.strip()) == (130, "")
+    statuses = [json.loads((run / "record.json").read_text())["status"] for run in program.directories()]
+    assert statuses == ["interrupted"] * 3
 
 
 @pytest.mark.parametrize("moment", moments(6, 0.15))
@@ -122,6 +156,12 @@ def test_controller_killed_at_many_moments(program: Program, number: int, moment
 @pytest.mark.parametrize("moment", moments(50))
 def test_agent_killed_at_many_moments(program: Program, moment: float) -> None:
     kill_agent(program, moment)
+
+
+@pytest.mark.demand
+@pytest.mark.parametrize("moment", moments(50))
+def test_maker_of_hosts_killed_at_many_moments(program: Program, moment: float) -> None:
+    kill_maker(program, moment)
 
 
 @pytest.mark.demand

@@ -101,6 +101,19 @@ def test_an_ordinary_user_where_user_namespaces_are_forbidden(ordinary: Program)
         assert "sudo sysctl -w user.max_user_namespaces=15000" in report["reason"]
 
 
+def test_an_ordinary_user_in_a_chroot(ordinary: Program) -> None:
+    """The kernel allows no user namespace there (user_namespaces(7)), and says no more than that it does not."""
+    room = ordinary.folder / "room"
+    room.mkdir()
+    script = 'mount --rbind / "$ROOM" && exec chroot "$ROOM" "$@"'
+    ordinary.before = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *ordinary.before)
+    ordinary.env["ROOM"] = str(room)
+    done = ordinary.run("run", "connection-refused")
+    assert done.code == 3, done
+    assert "an ordinary user may not make hosts here (unshare(user namespace): Operation not permitted)" in flat(done.out)
+    assert "a container or a chroot forbids them" in flat(done.out)
+
+
 @pytest.mark.parametrize("kind", ["pid", "net", "mnt"])
 def test_where_namespaces_are_limited(program: Program, kind: str) -> None:
     done = limited(program, kind, 0).run("run", "connection-refused")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.integration import leftovers
 from tests.integration.program import Program, scenario
 
 RUNS = 4
@@ -82,22 +82,6 @@ def test_jobs_side_by_side(program: Program) -> None:
 
 def test_the_machine_itself_is_not_touched(program: Program) -> None:
     """A lab whose port this machine blocks, and whose settings differ from this machine's."""
-    before = _of_this_machine()
+    before = leftovers.settings()
     assert program.run("run", "syn-dropped", "tcp-socket-lab", "--jobs", "2").code == 0
-    assert _of_this_machine() == before
-
-
-def _of_this_machine() -> dict[str, str]:
-    found = {}
-    for folder, _folders, files in os.walk("/proc/sys/net"):
-        for path in (Path(folder) / name for name in files):
-            if path.stat().st_mode & 0o200 and path.stat().st_mode & 0o400:
-                try:
-                    found[str(path)] = path.read_text()
-                except (OSError, UnicodeDecodeError):
-                    found[str(path)] = "cannot be read"
-    for name in ("dev", "route", "if_inet6", "ip_tables_names"):
-        path = Path("/proc/self/net") / name
-        if path.exists():
-            found[name] = "\n".join(line.split(":")[0] if name == "dev" else line for line in path.read_text().splitlines())
-    return found
+    assert leftovers.settings() == before

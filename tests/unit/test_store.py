@@ -39,6 +39,12 @@ def test_its_name_tells_when_and_which(made, tmp_path):
     assert names(made.path.parent) == [f"{STAMP}-7f3a9c", "latest"]
 
 
+@pytest.mark.parametrize(("rest", "millis"), [(0, "000"), (999_999, "000"), (1_000_000, "001"), (999_999_999, "999")])
+def test_milliseconds_are_cut_not_rounded(tmp_path, rest, millis):
+    made = RunDirectory.create(tmp_path, "x", "r", 86_400 * 10**9 + rest)
+    assert made.path.name == f"19700102T000000.{millis}Z-r"
+
+
 def test_latest_is_relative_so_that_runs_can_be_moved(made, tmp_path):
     assert os.readlink(made.path.parent / "latest") == f"{STAMP}-7f3a9c"
     (tmp_path / "runs").rename(tmp_path / "moved")

@@ -4,8 +4,9 @@ from itertools import permutations
 
 import pytest
 
+from orchestrator.model.plan import Plan
 from orchestrator.model.scenario import Scenario
-from orchestrator.model.topology import Host, Network, Port, Topology
+from orchestrator.model.topology import Host, Network, Port, Testbed, Topology
 from orchestrator.model.verdict import EXIT_CODES, Value, Verdict, Verdicts, worst
 from orchestrator.model.words import actions
 
@@ -54,6 +55,14 @@ def test_the_places_of_a_host_in_the_order_of_its_interfaces():
 )
 def test_bare_addresses_by_version_and_network(version, network, addresses):
     assert LINE.addresses("router", version, network) == addresses
+
+
+@pytest.mark.parametrize(("family", "addresses"), [("ipv4", ("10.0.1.1", "10.0.2.1", "10.0.2.2")), ("ipv6", ("fd00:1::1",))])
+def test_a_plan_knows_the_addresses_of_its_family(family, addresses):
+    testbed = Testbed(kind="netns", topology=LINE, hosts=())
+    made = Plan(scenario="x", label="x", title="", family="".join(list(family)), testbed=testbed, hosts=(), steps=(), timeout_ns=1)
+    assert made.addresses("router") == addresses
+    assert made.addresses("router", "left") == addresses[:1]
 
 
 # -- verdicts
