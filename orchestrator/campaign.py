@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.record import RunRecord
-from orchestrator.model.verdict import EXIT_CODES, Report, worst
+from orchestrator.model.verdict import EXIT_CODES, Report, Value, Verdict, worst
 from orchestrator.model.words.values import Record
 from orchestrator.pipeline import Job, Progress, Run
 from orchestrator.testbeds.forkserver import ForkServer
@@ -40,13 +42,15 @@ class Campaign:
         self._progress = progress
         self._say = say
         self._running: set[Run] = set()
+        self._alone_in_the_world = True
 
     async def run(self, jobs: Sequence[Job]) -> list[Report]:
         """Run them all, as often as the settings say; reports come in the order of the jobs.
 
-        :raises OrchestratorError: what the first run raised that could not even be kept, when all others have ended.
+        :raises OrchestratorError: the only run could not even be kept. Of several, such a run is an ``error`` among the reports.
         """
         wanted = list(enumerate(job for job in jobs for _ in range(self.settings.times)))
+        self._alone_in_the_world = len(wanted) == 1
         found: dict[int, Report] = {}
         with self._signals():
             await self._beside([(index, job) for index, job in wanted if not job.scenario.alone], found)
@@ -65,9 +69,9 @@ class Campaign:
             task = asyncio.create_task(self._one(index, job, found))
             task.add_done_callback(lambda _task: limit.release())
             tasks.append(task)
-        failed = [error for error in await asyncio.gather(*tasks, return_exceptions=True) if error is not None]
-        if failed:
-            raise failed[0]
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
         run = Run(job, self._server, Path(self.settings.runs), self._progress())
@@ -76,6 +80,11 @@ class Campaign:
         self._running.add(run)
         try:
             found[index] = await run.whole()
+        except OrchestratorError as error:
+            if self._alone_in_the_world:
+                raise
+            found[index] = _could_not(job, run.id, error)
+            self._say(f"{job.scenario.label}: {error}")
         finally:
             self._running.discard(run)
 
@@ -91,7 +100,7 @@ class Campaign:
     def _signals(self) -> Iterator[None]:
         """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, self.interrupt, number.name)
         try:
@@ -113,6 +122,22 @@ class Campaign:
     def exit_code(self, reports: Sequence[Report]) -> int:
         """What the process says."""
         return INTERRUPTED if self.interrupted else exit_code(reports)
+
+
+def _could_not(job: Job, run_id: str, error: OrchestratorError) -> Report:
+    """A run that came to no report of its own."""
+    verdict = Verdict(value=Value.ERROR, text="the run", reason=str(error))
+    return Report(
+        run_id=run_id,
+        label=job.scenario.label,
+        title=job.scenario.title,
+        value=Value.ERROR,
+        status="error",
+        reason=str(error),
+        start_ns=time.time_ns(),
+        took_ns=0,
+        verdicts=(verdict,),
+    )
 
 
 def exit_code(reports: Sequence[Report]) -> int:

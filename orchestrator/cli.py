@@ -46,8 +46,8 @@ _runs_option = click.option("--runs", default="runs", show_default=True, metavar
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="orchestrate")
-def cli() -> None:
-    r"""Executable TCP labs: run a scenario, capture it, judge it, explain it.
+def cli() -> None:  # noqa: D301  the backspace tells click to keep the lines below as they are
+    """Executable TCP labs: run a scenario, capture it, judge it, explain it.
 
     \b
     Exit codes: 0 all passed, 1 an expectation failed, 2 inconclusive or all
@@ -107,14 +107,14 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
         reports = asyncio.run(runner.run(jobs))
     finally:
         view.close()
-    if options["junit"]:
-        from orchestrator.reports.junit import junit as to_junit
-
-        _write(options["junit"], to_junit(reports))
     if quiet:
         _print_json(reports)
     else:
         view.summary(reports)
+    if options["junit"]:
+        from orchestrator.reports.junit import junit as to_junit
+
+        _write(options["junit"], to_junit(reports))
     return runner.exit_code(reports)
 
 
@@ -234,9 +234,9 @@ def list_runs(runs: str) -> None:
     View(sys.stdout).runs([row_of(report) for report in store.reports(Path(runs))])
 
 
-@cli.command()
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("host")
-@click.argument("command", nargs=-1)
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @_runs_option
 def shell(host: str, command: tuple[str, ...], runs: str) -> None:
     """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there."""
@@ -246,7 +246,8 @@ def shell(host: str, command: tuple[str, ...], runs: str) -> None:
     from orchestrator.testbeds.shell import enter
 
     live = store.find_live(Path(runs), host)
-    enter(host, live.hosts[host], command, user_namespace=live.user_namespace)
+    words = command[1:] if command[:1] == ("--",) else command
+    enter(host, live.hosts[host], words, user_namespace=live.user_namespace)
 
 
 def main(server: ForkServer | None = None) -> None:
@@ -269,3 +270,6 @@ def _guarded(work: Callable[[], Any]) -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(Interrupted.exit_code)
+    except Exception as error:  # noqa: BLE001  exit status 1 would mean that an expectation failed
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(OrchestratorError.exit_code)

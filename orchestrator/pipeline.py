@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -153,6 +154,9 @@ class Run:
             raise
         except OrchestratorError as error:
             return short("error", str(error))
+        except Exception as error:  # noqa: BLE001  a fault of ours ends this run, is told as such, and costs no other run its evidence
+            directory.write_text(store.FAULT, "".join(traceback.format_exception(error)))
+            return short("error", f"a fault of orchestrate itself, told in {store.FAULT}: {type(error).__name__}: {error}")
         finally:
             await testbed.down()
 
@@ -177,6 +181,8 @@ class Run:
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
         directory.write(store.LIVE, live)
         self.holding = True
+        if self._engine is not None:
+            await self._engine.seal()  # what a person does on the hosts is no part of the lab
         self.on_hold(record, tuple(testbed.processes))
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
@@ -240,7 +246,7 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     if changed is not None:
         plan = _with_expectations_of(changed, plan)
         directory.copy_input(changed)
-        directory.write(store.PLAN, plan)
+        directory.write(store.RECHECK_PLAN, plan)
     return conclude(plan, record, directory)
 
 
@@ -251,9 +257,10 @@ def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
     newer = planning.plan(jobs[0].scenario, plan.testbed)
     if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
         raise StoreError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
-    return msgspec.structs.replace(newer, hosts=plan.hosts)
+    return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
 
 
 def _doing(step: PlannedStep) -> list[object]:
     """What a step does, without what is expected of it."""
-    return [(action.id, action.host, action.action) for action in step.actions]
+    fields = [(action.id, action.host, action.action, action.name, action.background, action.timeout_ns) for action in step.actions]
+    return [step.number, step.together, step.timing, step.skip, fields]

@@ -27,6 +27,9 @@ T = TypeVar("T", bound=Record)
 
 PLAN, RECORD, EVIDENCE, VERDICTS, REPORT, LIVE = "plan.json", "record.json", "evidence.json", "verdicts.json", "report.json", "live.json"
 INPUTS = "inputs"
+RECHECK_PLAN = "recheck-plan.json"
+"""The plan with the expectations of the last recheck that brought its own; the plan that ran stays as it was."""
+FAULT = "fault.txt"
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\Z")
 
 
@@ -69,6 +72,10 @@ class RunDirectory:
     def write(self, name: str, record: Record) -> None:
         """Keep one stage."""
         self._write(self.path / name, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Keep a text under a plain name."""
+        self._write(self.path / name, text.encode())
 
     def copy_input(self, source: Path) -> None:
         """Keep an input as it was; beside another one of its name (a scenario's topology, say) it gets a number."""

@@ -60,7 +60,7 @@ def _calls(host: Host, action: Fields, running: Running) -> Added:
 
 
 def _iptables(host: Host, action: Fields, running: Running) -> Added:
-    comment = "orchestrate:%s:%s" % (host.run, action["name"])
+    comment = f"orchestrate:{host.run}:{action['name']}"
     rule = changes.PacketRule(host.loop, action["tool"], list(action["words"]), comment)
     host.remember(rule.undo)  # before it is put in: whoever interrupts the tool does not know whether it was
     try:
@@ -75,7 +75,7 @@ def _iptables(host: Host, action: Fields, running: Running) -> Added:
 def _remove(host: Host, action: Fields, running: Running) -> Added:
     rule = host.rules.get(action["name"])
     if rule is None:
-        raise ChangeRefused("no rule called %s is in place" % action["name"])
+        raise ChangeRefused(f"no rule called {action['name']} is in place")
     yield from rule.take_out()
     del host.rules[action["name"]]
     host.undos.remove(rule.undo)
@@ -125,7 +125,7 @@ def _wait_ready(program: programs.Program, port: int | None, pattern: str | None
         if port is None and pattern is None:
             return
         if program.status is not None:
-            raise ChildProcessError("it ended with status %d before it was ready: %s" % (program.status, program.stderr.text().strip()))
+            raise ChildProcessError(f"it ended with status {program.status} before it was ready: {program.stderr.text().strip()}")
         yield Wait(deadline=now_ns() + _PATIENCE_NS if port is not None else None, on=program)
 
 
@@ -153,7 +153,7 @@ def _written(program: programs.Program) -> Fields:
 def _type(host: Host, action: Fields, running: Running) -> Added:
     program = host.programs[action["to"]]
     if program.status is not None:
-        raise ProcessLookupError(errno.ESRCH, "%s has ended with status %d" % (action["to"], program.status))
+        raise ProcessLookupError(errno.ESRCH, f"{action['to']} has ended with status {program.status}")
     yield from program.write(action.get("text", "").encode())
     if action.get("eof"):
         program.end_input()

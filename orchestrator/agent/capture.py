@@ -9,11 +9,10 @@ moment each frame passed, however late it is read.
 from __future__ import annotations
 
 import array
-import base64
+import binascii
 import errno
 import socket
 import struct
-import time
 
 from . import protocol
 from .loop import READ, now_ns
@@ -36,6 +35,8 @@ LINKTYPE_ETHERNET = 1
 LINKTYPE_SLL2 = 276
 SNAPLEN = 262144
 BUFFER_BYTES = 32 << 20
+NOTHING = "1\n6 0 0 0"
+"""The filter that lets no frame pass: ``ret #0``, as ``tcpdump -ddd`` would print it."""
 AT_ONCE = 64  # frames, before somebody else has a turn
 FLUSH_BYTES = 48 * 1024
 PIECE_BYTES = 1 << 20
@@ -88,8 +89,8 @@ class Capture:
         except BlockingIOError:
             pass
 
-    def drain(self, limit: int = 0, before_ns: int = 0) -> int:
-        """Take what the kernel holds, at most ``limit`` frames (0: all), those that passed ``before_ns`` (Unix; 0: all); gives how many.
+    def drain(self, limit: int = 0) -> int:
+        """Take what the kernel holds, at most ``limit`` frames (0: all); gives how many.
 
         :raises OSError: the socket fails in another way than by an interface that went down.
         """
@@ -104,8 +105,6 @@ class Capture:
                     raise
                 continue  # told once when an interface goes down; the capture goes on
             seconds, nanoseconds = _TIME.unpack_from(ancillary[0][2])
-            if before_ns and seconds * 1_000_000_000 + nanoseconds > before_ns:
-                break
             taken += 1
             if address[0] in self.indexes:
                 self._keep(frame, seconds, nanoseconds, address)
@@ -131,9 +130,10 @@ class Capture:
     def stop(self) -> socket.socket:
         """Drain, count what the kernel lost, and let go of the socket, which is still to be closed.
 
-        Only up to this instant: on a busy wire frames come faster than they are taken, and there would be no end.
+        First a filter that lets nothing pass any more: on a busy wire frames come faster than they are taken, and there would be no end.
         """
-        self.drain(before_ns=time.time_ns())
+        _attach(self.sock, NOTHING)
+        self.drain()
         _seen, lost = struct.unpack("II", self.sock.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
         self.dropped += lost
         return self.sock
@@ -167,7 +167,7 @@ class Feed:
     def _send(self) -> None:
         data = self.capture.take()
         for start in range(0, len(data), PIECE_BYTES):
-            piece = base64.b64encode(data[start : start + PIECE_BYTES]).decode("ascii")
+            piece = binascii.b2a_base64(data[start : start + PIECE_BYTES], newline=False).decode("ascii")
             self.channel.send({"tell": protocol.PACKETS, "data": piece})
 
     def _flush(self) -> None:
@@ -203,7 +203,7 @@ def _enlarge(sock: socket.socket) -> None:
 
 
 def _attach(sock: socket.socket, program: str) -> None:
-    """Attach the filter before the socket is bound, so that not one frame passes it."""
+    """Let only frames that fit pass, from now on; before the socket is bound, not one passes unseen."""
     length, code = filter_code(program)
     sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", length, code.buffer_info()[0]))
 

@@ -54,8 +54,8 @@ def command(loop: Loop, argv: list[str], stdin: bytes = b"") -> Steps[str]:
 
 
 def _refused(argv: list[str], status: int, out: str, err: str) -> ChangeRefused:
-    text = (err or out).strip() or "exit status %d" % status
-    return ChangeRefused("%s: %s" % (" ".join(argv), text))
+    text = (err or out).strip() or f"exit status {status}"
+    return ChangeRefused(f"{' '.join(argv)}: {text}")
 
 
 class PacketRule:
@@ -74,7 +74,7 @@ class PacketRule:
         self._removal = removal(words) + ours
         self._question = removal(words, "-C") + ours
         self._certain = False
-        self.undo: Undo = ("%s %s" % (tool, " ".join(self._removal)), self.take_out)
+        self.undo: Undo = (f"{tool} {' '.join(self._removal)}", self.take_out)
 
     def put_in(self) -> Steps[None]:
         """Put it in, as a task.
@@ -109,7 +109,7 @@ def removal(rule: list[str], verb: str = "-D") -> list[str]:
     """
     at = next((i for i, word in enumerate(rule) if word in _PUT_IN), len(rule))
     if at + 1 >= len(rule):
-        raise ChangeRefused("only a rule that is appended (-A CHAIN) or inserted (-I CHAIN) can be taken out again: %s" % " ".join(rule))
+        raise ChangeRefused(f"only a rule that is appended (-A CHAIN) or inserted (-I CHAIN) can be taken out again: {' '.join(rule)}")
     rest = rule[at + 2 :]
     if rest and rest[0].isdigit():
         rest = rest[1:]
@@ -137,7 +137,7 @@ def sysctl(key: str, value: object) -> Undo:
     """
     old = read_sysctl(key)
     if old is None:
-        raise ChangeRefused("this kernel has no %s" % key)
+        raise ChangeRefused(f"this kernel has no {key}")
     before = old
     _write_sysctl(key, value)
 
@@ -146,7 +146,7 @@ def sysctl(key: str, value: object) -> Undo:
         return
         yield
 
-    return "%s = %s" % (key, before), undo
+    return f"{key} = {before}", undo
 
 
 def _write_sysctl(key: str, value: object) -> None:
@@ -154,7 +154,7 @@ def _write_sysctl(key: str, value: object) -> None:
         with open(sysctl_path(key), "w", encoding="utf-8") as file:
             file.write(str(value))
     except OSError as error:
-        raise ChangeRefused("%s = %s: %s" % (key, value, error.strerror)) from error
+        raise ChangeRefused(f"{key} = {value}: {error.strerror}") from error
 
 
 def _ethtool(interface: str, number: int, value: int = 0) -> int:
@@ -179,7 +179,7 @@ def offload(interface: str, name: str, *, wanted: bool) -> Undo | None:
     :raises ChangeRefused: there is no such offload, or the driver does not let it be switched.
     """
     if name not in _TOGGLES:
-        raise ChangeRefused("no offload is called %s; there are %s" % (name, ", ".join(_TOGGLES)))
+        raise ChangeRefused(f"no offload is called {name}; there are {', '.join(_TOGGLES)}")
     was = read_offload(interface, name)
     if was == wanted or (was is None and not wanted):
         return None
@@ -190,14 +190,14 @@ def offload(interface: str, name: str, *, wanted: bool) -> Undo | None:
         return
         yield
 
-    return "ethtool -K %s %s %s" % (interface, name, "on" if was else "off"), undo
+    return f"ethtool -K {interface} {name} {'on' if was else 'off'}", undo
 
 
 def _set_offload(interface: str, name: str, *, wanted: bool) -> None:
     try:
         _ethtool(interface, _TOGGLES[name][1], int(wanted))
     except OSError as error:
-        raise ChangeRefused("ethtool -K %s %s %s: %s" % (interface, name, "on" if wanted else "off", error.strerror)) from error
+        raise ChangeRefused(f"ethtool -K {interface} {name} {'on' if wanted else 'off'}: {error.strerror}") from error
 
 
 def file(folder: str, name: str, text: str, *, executable: bool) -> Undo:
@@ -206,7 +206,7 @@ def file(folder: str, name: str, text: str, *, executable: bool) -> Undo:
     :raises ChangeRefused: ``name`` is no plain file name. :raises OSError: the file cannot be written.
     """
     if not name or "/" in name or name in (".", ".."):
-        raise ChangeRefused("%r is no plain file name" % name)
+        raise ChangeRefused(f"{name!r} is no plain file name")
     path = os.path.join(folder, name)
     with open(path, "w", encoding="utf-8") as target:
         target.write(text)
@@ -220,4 +220,4 @@ def file(folder: str, name: str, text: str, *, executable: bool) -> Undo:
         return
         yield
 
-    return "rm %s" % path, undo
+    return f"rm {path}", undo

@@ -145,7 +145,7 @@ class Host:
                 yield from steps()
                 undone.append(text)
             except Exception as error:
-                failed.append("%s (%s)" % (text, error))
+                failed.append(f"{text} ({error})")
         return undone, failed
 
 
@@ -165,7 +165,7 @@ def private_folder(run: str) -> tuple[str, Undo]:
     import shutil
     import tempfile
 
-    folder = tempfile.mkdtemp(prefix="orchestrate-%s-" % run)
+    folder = tempfile.mkdtemp(prefix=f"orchestrate-{run}-")
     os.chdir(folder)
 
     def undo() -> Steps[None]:
@@ -174,4 +174,4 @@ def private_folder(run: str) -> tuple[str, Undo]:
         return
         yield
 
-    return folder, ("rm -r %s" % folder, undo)
+    return folder, (f"rm -r {folder}", undo)

@@ -75,7 +75,7 @@ def ask(loop: Loop, tool: str) -> Steps[str]:
     """
     status, out, err = yield from output(loop, OBSERVERS[tool])
     if status != 0 and err.strip() and not out:
-        raise OSError(0, "%s: %s" % (tool, err.strip()))
+        raise OSError(0, f"{tool}: {err.strip()}")
     return out
 
 
@@ -111,12 +111,12 @@ def _version(loop: Loop, argv: list[str]) -> Steps[str]:
 
 def _offloads(interface: str) -> str:
     states = [(name, read_offload(interface, name)) for name in OFFLOADS]
-    return " ".join("%s:%s" % (name, "on" if state else "off") for name, state in states if state is not None)
+    return " ".join(f"{name}:{'on' if state else 'off'}" for name, state in states if state is not None)
 
 
 def listening(port: int) -> bool:
     """Whether some socket listens on (TCP) or is bound to (UDP) ``port`` in this host's network (proc(5), ``/proc/net/tcp``)."""
-    tail = ":%04X" % port
+    tail = f":{port:04X}"
     for table, state in (("tcp", _LISTEN), ("tcp6", _LISTEN), ("udp", _UNCONNECTED), ("udp6", _UNCONNECTED)):
         try:
             with open("/proc/self/net/" + table, encoding="ascii") as file:

@@ -209,4 +209,6 @@ def output(loop: Loop, argv: list[str], stdin: bytes = b"") -> Steps[tuple[int, 
         status = yield from finish(program)
     finally:
         program.close()
+    if program.clipped:
+        raise OSError(0, f"{argv[0]} wrote more than {KEPT_BYTES} bytes")
     return status, program.stdout.text(), program.stderr.text()

@@ -7,7 +7,7 @@ The table below is the one place that says which socket calls and constants a sc
 
 from __future__ import annotations
 
-import base64
+import binascii
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,12 +110,12 @@ def encode_value(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (bytes, bytearray)):
-        return {"bytes": base64.b64encode(bytes(value)).decode("ascii")}
+        return {"bytes": binascii.b2a_base64(value, newline=False).decode("ascii")}
     if isinstance(value, tuple):
         return {"tuple": [encode_value(item) for item in value]}
     if isinstance(value, list):
         return [encode_value(item) for item in value]
-    raise ValueError("a %s cannot travel" % type(value).__name__)
+    raise ValueError(f"a {type(value).__name__} cannot travel")
 
 
 def decode_value(  # noqa: PLR0911  a line for each form that a value can have
@@ -132,7 +132,7 @@ def decode_value(  # noqa: PLR0911  a line for each form that a value can have
     if len(value) == 1:
         ((kind, content),) = value.items()
         if kind == "bytes" and isinstance(content, str):
-            return base64.b64decode(content)
+            return binascii.a2b_base64(content)
         if kind == "tuple" and isinstance(content, list):
             return tuple(decode_value(item, constant) for item in content)
         if kind == "constant" and isinstance(content, str) and content in CONSTANTS:
@@ -151,4 +151,4 @@ def _joined(numbers: list[object]) -> int:
 
 
 def _refuse(value: object) -> NoReturn:
-    raise ValueError("not a value of the wire: %r" % (value,))
+    raise ValueError(f"not a value of the wire: {value!r}")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .loop import Timer
     from .tasks import Steps
 
+NOBODY = 0  # answers what came without a number; no ask has it
 LEAD_NS = 2_000_000
 UNDO_NS = 9_000_000_000  # just less than a controller waits
 LEAVE_NS = 20_000_000_000  # an undo under way, and our own
@@ -50,7 +51,7 @@ class Service:
         self.deadline_ns: int | None = None
         self.leaving = False
         self._feed: capture.Feed | None = None
-        self._armed: dict[Any, Timer] = {}
+        self._armed: dict[int, Timer] = {}
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
         loop.call_at(now_ns() + SILENCE_NS, self._check_silence)
 
@@ -59,10 +60,10 @@ class Service:
         self.channel.send(dict(fields, tell=kind))
 
     def _serve(self, line: bytes) -> None:
-        number = None
+        number = NOBODY
         try:
             frame = json.loads(line)
-            number = frame.get("id")
+            number = int(frame.get("id", NOBODY))
             if self.leaving:
                 self._refuse(number, Refusal("the agent is leaving"))
             else:
@@ -70,13 +71,13 @@ class Service:
         except Exception as error:
             self._refuse(number, error)
 
-    def _answer(self, number: Any, value: object = None) -> None:
+    def _answer(self, number: int, value: object = None) -> None:
         self.channel.send({"id": number, "ok": value})
 
-    def _refuse(self, number: Any, error: Exception) -> None:
+    def _refuse(self, number: int, error: Exception) -> None:
         self.channel.send({"id": number, "error": str(error) or type(error).__name__, "kind": type(error).__name__})
 
-    def _spawn(self, number: Any, steps: Steps[Any], patience_ns: int) -> None:
+    def _spawn(self, number: int, steps: Steps[Any], patience_ns: int) -> None:
         """A task whose result is the answer to ask ``number``."""
 
         def done(value: object, error: Exception | None) -> None:
@@ -87,11 +88,11 @@ class Service:
 
         self.loop.spawn(steps, done, now_ns() + patience_ns)
 
-    def beat(self, number: Any, frame: Frame) -> None:
+    def beat(self, number: int, frame: Frame) -> None:
         """Both clocks, as a sign of life."""
         self._answer(number, observe.clock())
 
-    def lines(self, number: Any, frame: Frame) -> None:
+    def lines(self, number: int, frame: Frame) -> None:
         """Feed iproute2 its lines, write sysctls, then wait until the named interfaces work."""
         self._spawn(number, self._lines(frame), SETUP_NS)
 
@@ -104,7 +105,7 @@ class Service:
             while not observe.running(interface):
                 yield Wait(deadline=now_ns() + LINK_NS)
 
-    def prepare(self, number: Any, frame: Frame) -> None:
+    def prepare(self, number: int, frame: Frame) -> None:
         """The whole program of this host, before anything moves; what an earlier one left is undone first."""
         self._spawn(number, self._prepare(frame), UNDO_NS)
 
@@ -114,7 +115,7 @@ class Service:
         self.host.interrupt()
         _undone, failed = yield from self.host.undo()
         if failed:
-            raise Refusal("an earlier run is not undone: %s" % "; ".join(failed))
+            raise Refusal(f"an earlier run is not undone: {'; '.join(failed)}")
         folder, undo = frame.get("folder"), None
         if folder is None and frame.get("private"):
             folder, undo = private_folder(frame["run"])
@@ -130,7 +131,7 @@ class Service:
         for key, value in frame.get("sysctl", {}).items():
             self.host.remember(changes.sysctl(key, value))
 
-    def capture(self, number: Any, frame: Frame) -> None:
+    def capture(self, number: int, frame: Frame) -> None:
         """Begin to capture; the answer is the instant from which on nothing is missed, and each interface's index."""
         if self._feed is not None:
             raise Refusal("a capture is under way")
@@ -138,18 +139,18 @@ class Service:
         self._feed = capture.Feed(self.loop, self.channel, begun)
         self._answer(number, {"ready_ns": now_ns(), "indexes": begun.indexes})
 
-    def fire(self, number: Any, frame: Frame) -> None:
+    def fire(self, number: int, frame: Frame) -> None:
         """Begin actions by id, now or at an instant; the answer comes when all have ended or run in the background."""
         missing = [name for name in frame["actions"] if name not in self.program]
         if missing:
-            raise Refusal("nothing was prepared as %s" % missing[0])
+            raise Refusal(f"nothing was prepared as {missing[0]}")
         prepared, at = [self.program[name] for name in frame["actions"]], frame.get("at", 0)
         if at:
             self._armed[number] = self.loop.call_at(at - LEAD_NS, self._fire_at, number, prepared, at)
         else:
             self._fire(number, prepared, 0)
 
-    def _fire_at(self, number: Any, prepared: list[Frame], at: int) -> None:
+    def _fire_at(self, number: int, prepared: list[Frame], at: int) -> None:
         del self._armed[number]
         hurried = hurry()
         try:
@@ -161,13 +162,13 @@ class Service:
             if hurried:
                 calm()
 
-    def _fire(self, number: Any, prepared: list[Frame], planned: int) -> None:
+    def _fire(self, number: int, prepared: list[Frame], planned: int) -> None:
         def ended(result: Frame) -> None:
             self.tell(protocol.ENDED, result=result)
 
         self.host.fire(prepared, planned, lambda results: self._answer(number, results), ended)
 
-    def observe(self, number: Any, frame: Frame) -> None:
+    def observe(self, number: int, frame: Frame) -> None:
         """The words of one observer, the sockets known at that moment, and when it was."""
         self._spawn(number, self._observe(frame), LOOK_NS)
 
@@ -176,22 +177,22 @@ class Service:
         if tool == "output":
             program = self.host.programs.get(frame["program"])
             if program is None:
-                raise Refusal("no program is called %s" % frame["program"])
+                raise Refusal(f"no program is called {frame['program']}")
             text = program.stdout.text() + program.stderr.text()
         else:
             text = yield from observe.ask(self.loop, tool)
         return {"text": text, "at_ns": now_ns(), "sockets": self.host.sockets.facts()}
 
-    def environment(self, number: Any, frame: Frame) -> None:
+    def environment(self, number: int, frame: Frame) -> None:
         """The fingerprint of this host."""
         self._spawn(number, observe.environment(self.loop, frame.get("tools", ()), frame.get("interfaces", ())), LOOK_NS)
 
-    def hold(self, number: Any, frame: Frame) -> None:
+    def hold(self, number: int, frame: Frame) -> None:
         """Stay as long as the controller is heard of."""
         self.deadline_ns = None
         self._answer(number)
 
-    def seal(self, number: Any, frame: Frame) -> None:
+    def seal(self, number: int, frame: Frame) -> None:
         """End the capture, before any host undoes what would still send segments; ``None`` where there is none."""
         self._answer(number, self._seal())
 
@@ -199,7 +200,7 @@ class Service:
         feed, self._feed = self._feed, None
         return feed.seal() if feed is not None else None
 
-    def finish(self, number: Any, frame: Frame) -> None:
+    def finish(self, number: int, frame: Frame) -> None:
         """Interrupt what blocks, end the capture, undo everything, and say so."""
         self.deadline_ns = None
         self._spawn(number, self._finish(), UNDO_NS)
@@ -236,7 +237,7 @@ class Service:
     def _check_silence(self) -> None:
         heard_ns = self.channel.heard_ns
         if now_ns() - heard_ns > SILENCE_NS:
-            self.leave("the controller was silent for %d s" % protocol.SILENCE_S)
+            self.leave(f"the controller was silent for {protocol.SILENCE_S:g} s")
         else:
             self.loop.call_at(heard_ns + SILENCE_NS + 1, self._check_silence)
 
@@ -269,7 +270,7 @@ def serve(source: int, sink: int, **greeting: Any) -> None:
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     loop = Loop()
     service = Service(loop, source, sink)
-    loop.on_signal = lambda number: service.leave("signal %d" % number)
+    loop.on_signal = lambda number: service.leave(f"signal {number}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, caught)
@@ -283,7 +284,7 @@ def run(loop: Loop, service: Service) -> None:
         try:
             loop.run()
         except Exception as error:
-            service.leave("a fault in the agent: %s: %s" % (type(error).__name__, error))
+            service.leave(f"a fault in the agent: {type(error).__name__}: {error}")
         else:
             return
 

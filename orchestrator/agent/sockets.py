@@ -97,8 +97,7 @@ def _end(ask: Callable[[], Any]) -> str:
         return ""
     if not isinstance(address, tuple) or len(address) < 2:
         return ""
-    host = "[%s]" % address[0] if ":" in address[0] else address[0]
-    return "%s:%d" % (host, address[1])
+    return f"[{address[0]}]:{address[1]}" if ":" in address[0] else f"{address[0]}:{address[1]}"
 
 
 class Sockets:
@@ -130,14 +129,14 @@ class Sockets:
         """
         method, names = call["method"], call.get("names", ())
         if method not in protocol.CALLS:
-            raise NameError("no call is named %s" % method)
+            raise NameError(f"no call is named {method}")
         arguments = [protocol.decode_value(argument) for argument in call.get("arguments", ())]
         if method == "socket.socket":
             held = self._hold(names[0] if names else "_", _new(arguments))
             return {"socket": held.name}, [held.name]
         receiver = self.held.get(call["receiver"])
         if receiver is None:
-            raise NameError("no socket is called %s" % call["receiver"])
+            raise NameError(f"no socket is called {call['receiver']}")
         if method in _CALLS:
             value = yield from _CALLS[method](receiver, *arguments)
         else:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 READ_BYTES = 262_144
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+"""A host that sends more without a newline is not talking with us any more."""
 
 
 class Channel(Protocol):
@@ -36,7 +38,7 @@ class SocketChannel:
         self._sock = sock
         self._fd = sock.fileno()
         self._loop = asyncio.get_running_loop()
-        self._inbox = b""
+        self._inbox = bytearray()
         self._outbox = bytearray()
         self._on_line: Callable[[bytes], None] = _ignore_line
         self._on_end: Callable[[], None] = _ignore_end
@@ -92,9 +94,17 @@ class SocketChannel:
             self.close()
             self._on_end()
             return
-        *lines, self._inbox = (self._inbox + data).split(b"\n")
-        for line in lines:
-            self._on_line(line)
+        searched = len(self._inbox)
+        self._inbox += data
+        last = self._inbox.rfind(b"\n", searched)
+        if last >= 0:
+            whole = bytes(self._inbox[:last])
+            del self._inbox[: last + 1]
+            for line in whole.split(b"\n"):
+                self._on_line(line)
+        elif len(self._inbox) > LONGEST_LINE_BYTES:
+            self.close()
+            self._on_end()
 
 
 def _ignore_line(_line: bytes) -> None:

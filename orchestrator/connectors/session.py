@@ -116,10 +116,14 @@ class Session:
             self._fail(f"it sent what is no frame: {line[:80]!r}")
             self._channel.close()
             return
+        if not isinstance(frame, dict) or not isinstance(frame.get("id", 0), int):
+            self._fail(f"it sent what is no frame: {line[:80]!r}")
+            self._channel.close()
+            return
         if "tell" in frame:
             self._told(frame)
             return
-        future = self._waiting.pop(frame.get("id"), None)
+        future = self._waiting.pop(frame.get("id", 0), None)
         if future is None or future.done():
             return
         if "error" in frame:

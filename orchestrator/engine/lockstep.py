@@ -102,7 +102,7 @@ class Lockstep:
     async def finish(self, record: RunRecord) -> RunRecord:
         """Interrupt what blocks, end captures, undo everything; gives the record with what that brought."""
         # Captures end everywhere before anything is undone anywhere: what undoing sends is no part of the lab.
-        await asyncio.gather(*(self._seal(host) for host in self.sessions))
+        await self.seal()
         answers = await asyncio.gather(*(self._finish(host) for host in self.sessions))
         if self._unkept is not None:
             raise self._unkept
@@ -111,6 +111,10 @@ class Lockstep:
         if lost and status in ("completed", "failed"):
             status, reason = "error", lost[0]
         return self.recorder.record(status, reason, time.time_ns())
+
+    async def seal(self) -> None:
+        """End all captures; what passes from now on is no part of the lab."""
+        await asyncio.gather(*(self._seal(host) for host in self.sessions))
 
     # -- prepare
 
@@ -159,14 +163,15 @@ class Lockstep:
     # -- one step
 
     async def _step(self, step: PlannedStep) -> None:
-        await self._wait_for_its_time(step)
+        instant = self._instant(step)
+        await self._wait_for(step, instant)
         self.watcher.step_begins(step)
         begin = time.time_ns()
         self._first_ns = self._first_ns or begin
         self.recorder.step(StepRecord(number=step.number, status="running", start_ns=begin))
         reason = ""
         try:
-            records = await self._fire(step)
+            records = await self._fire(step, instant)
             reason = unmet(self.plan, step.actions, records) or await self._gate.wait_for_expectations(step)
         except asyncio.CancelledError:
             reason = "the run was stopped in this step"
@@ -183,8 +188,7 @@ class Lockstep:
         if reason:
             raise StepFailed(f"step {step.number}: {reason}")
 
-    async def _wait_for_its_time(self, step: PlannedStep) -> None:
-        instant = self._instant(step)
+    async def _wait_for(self, step: PlannedStep, instant: int) -> None:
         left = (instant - time.time_ns() - _TOGETHER_NS) / 1e9
         if left > 0:
             self.watcher.step_waits(step, f"for its time, {left:.1f} s away")
@@ -203,8 +207,7 @@ class Lockstep:
             since = self.recorder.began(timing.since) or time.time_ns()
         return since + timing.delay_ns
 
-    async def _fire(self, step: PlannedStep) -> list[ActionRecord]:
-        instant = self._instant(step)
+    async def _fire(self, step: PlannedStep, instant: int) -> list[ActionRecord]:
         by_host: dict[str, list[PlannedAction]] = {}
         for action in step.actions:
             by_host.setdefault(action.host, []).append(action)
@@ -228,7 +231,10 @@ class Lockstep:
         except (AgentLost, Overdue) as error:
             self._mark(actions, "lost", str(error))
             raise
-        return [self.recorder.action(host, result) for result in results]
+        told = [self.recorder.action(host, result) for result in results]
+        if {record.id for record in told} != {action.id for action in actions}:
+            raise AgentError(host, f"it did not report on all of: {doing}")
+        return told
 
     def _mark(self, actions: Sequence[PlannedAction], status: str, text: str) -> None:
         for action in actions:

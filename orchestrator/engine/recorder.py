@@ -19,6 +19,9 @@ from orchestrator.model.record import ActionRecord, CallRecord, CaptureRecord, H
 Frame = Mapping[str, Any]
 
 
+_POLLS_KEPT = 64
+
+
 class Recorder:
     """Collects one run."""
 
@@ -27,7 +30,8 @@ class Recorder:
         self.run_id = run_id
         self.start_ns = start_ns
         self.offsets: dict[str, int] = {}
-        self.samples: list[Sample] = []
+        self.samples: list[Sample | None] = []
+        self._polls: dict[tuple[int, str, str, int], list[int]] = {}
         self.captures: dict[str, CaptureRecord] = {}
         self.hosts: dict[str, HostRecord] = {host.name: HostRecord(name=host.name) for host in plan.hosts}
         self._actions: dict[str, ActionRecord] = {}
@@ -48,6 +52,9 @@ class Recorder:
             record = self._action(host, step, planned, result)
         except (msgspec.ValidationError, TypeError, KeyError) as error:
             raise AgentError(host, f"its report on action {planned.id} cannot be read: {error}") from None
+        before = self._actions.get(planned.id)
+        if before is not None and before.status != "running" and record.status == "running":
+            return before  # its end was told before the answer to its fire
         self._actions[planned.id] = record
         for tool, text in result.get("snapshots", {}).items():
             self.keep(self.sample(step, host, tool, {"text": text, "at_ns": result["end_ns"], "sockets": result.get("sockets", ())}))
@@ -96,7 +103,16 @@ class Recorder:
             )
 
     def sample(self, step: int, host: str, source: str, answer: Frame, expectation: int = -1) -> Sample:
-        """What an observer said, as a record; :meth:`keep` keeps it."""
+        """What an observer said, as a record; :meth:`keep` keeps it.
+
+        :raises AgentError: it is not in the form of an answer.
+        """
+        try:
+            return self._sample(step, host, source, answer, expectation)
+        except (msgspec.ValidationError, TypeError, KeyError, AttributeError) as error:
+            raise AgentError(host, f"what {source} said cannot be read: {error}") from None
+
+    def _sample(self, step: int, host: str, source: str, answer: Frame, expectation: int) -> Sample:
         return msgspec.convert(
             {
                 "step": step,
@@ -111,7 +127,12 @@ class Recorder:
         )
 
     def keep(self, sample: Sample) -> None:
-        """Take over a sample."""
+        """Take over a sample. Of a poll that goes on for long the first ones and the last ones stay, so that memory has a bound."""
+        key = (sample.step, sample.host, sample.source, sample.expectation)
+        kept = self._polls.setdefault(key, [])
+        if len(kept) >= _POLLS_KEPT:
+            self.samples[kept.pop(_POLLS_KEPT // 2)] = None
+        kept.append(len(self.samples))
         self.samples.append(sample)
 
     def step(self, record: StepRecord) -> None:
@@ -158,7 +179,7 @@ class Recorder:
             captures=tuple(self.captures.values()),
             steps=tuple(sorted([*self._steps.values(), *missing], key=lambda step: step.number)),
             actions=tuple(blocked[key] for key in self._planned if key in blocked),
-            samples=tuple(self.samples),
+            samples=tuple(sample for sample in self.samples if sample is not None),
         )
 
 

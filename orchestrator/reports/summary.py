@@ -15,7 +15,7 @@ from orchestrator.model.verdict import Report, Value, Verdicts, worst
 from orchestrator.reports.telling.passages import ladder
 from orchestrator.reports.telling.sheet import step_line
 
-_AT_LEAST = {"skipped": Value.SKIPPED, "error": Value.ERROR, "interrupted": Value.INCONCLUSIVE, "failed": Value.INCONCLUSIVE}
+_AT_LEAST = {"skipped": Value.SKIPPED, "error": Value.ERROR, "interrupted": Value.INCONCLUSIVE}
 """Status of a run: how good it can be at most."""
 
 _FINGERPRINT = ("kernel", "python", "ip", "iptables")

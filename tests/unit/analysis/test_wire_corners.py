@@ -23,3 +23,12 @@ def test_more_options_than_are_remembered(monkeypatch):
     raws = [bytes([2, 4]) + struct.pack("!H", mss) for mss in (1000, 1100, 1200, 1000)]
     assert [reader.read(raw, None)[1] for raw in raws] == [notation.options_text(notation.parse(raw)) for raw in raws]
     assert [reader.read(raw, None)[0][0].values for raw in raws] == [(1000,), (1100,), (1200,), (1000,)]
+
+
+def test_an_ipv4_header_longer_than_the_packet_it_begins(see, wire):
+    segment = wire.tcp("S", 1)
+    texts = [see(wire.ethernet(wire.ipv4(segment, total=total)))[0:1] for total in (40, 19, 1)]
+    assert [len(found) for found in texts] == [1, 0, 0]
+    options = bytes([1, 1, 1, 0])
+    assert len(see(wire.ethernet(wire.ipv4(segment, options=options)))) == 1
+    assert see(wire.ethernet(wire.ipv4(segment, options=options, total=23))) == ()

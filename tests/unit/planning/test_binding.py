@@ -164,6 +164,11 @@ def test_the_others_are_sent_as_they_are(bound, action):
     assert bound(action).action == action
 
 
+@pytest.mark.parametrize(("family", "tool"), [("ipv4", "iptables"), ("ipv6", "ip6tables")])
+def test_a_snapshot_of_the_rules_is_one_of_the_family_s(bound, family, tool):
+    assert bound(actions.Snapshot(tools=("ss", "iptables", "nstat")), family).action.tools == ("ss", tool, "nstat")
+
+
 # -- what actions give
 
 

@@ -5,7 +5,8 @@ import pytest
 from orchestrator.errors import EvidenceError
 from orchestrator.model.record import ActionRecord
 from orchestrator.model.words.expectations import Outcome
-from orchestrator.readings import lsof, netstat, nstat, outcome, rules, ss
+from orchestrator.model.words.values import Record
+from orchestrator.readings import lsof, nstat, outcome, rules, ss
 
 ROW = "tcp {state} 0 0 10.0.0.1:{port} 10.0.0.2:9"
 
@@ -75,14 +76,18 @@ def test_nothing_is_returned_by_what_did_not_come_to_its_end(status):
     assert outcome.gave(told) == ("raised an exception" if status == "raised" else "returned 7")
 
 
-@pytest.mark.parametrize(
-    "kind", [lsof.OpenSocket, rules.FirewallRule, *(kind for kind in vars(netstat).values() if isinstance(kind, type))]
-)
+KINDS = [kind for kind in Record.__subclasses__() if kind.__module__.startswith("orchestrator.readings.")]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_readings_are_records(kind):
-    if kind.__module__.startswith("orchestrator.readings"):
-        assert kind.__struct_config__.frozen
-        with pytest.raises(TypeError, match="Extra positional arguments"):
-            kind("in its place")
+    assert kind.__struct_config__.frozen
+    with pytest.raises(TypeError, match="Extra positional arguments"):
+        kind("in its place")
+
+
+def test_there_are_readings():
+    assert {lsof.OpenSocket, rules.FirewallRule, ss.SocketReading} <= set(KINDS)
 
 
 def test_a_counter_by_its_exact_name():

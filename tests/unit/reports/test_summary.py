@@ -20,7 +20,6 @@ def verdicts(*values):
         ("completed", [Value.PASSED, Value.FAILED], Value.FAILED),
         ("completed", [Value.PASSED, Value.SKIPPED], Value.PASSED),
         ("completed", [], Value.INCONCLUSIVE),
-        ("failed", [Value.PASSED], Value.INCONCLUSIVE),
         ("failed", [Value.FAILED], Value.FAILED),
         ("interrupted", [Value.PASSED], Value.INCONCLUSIVE),
         ("error", [Value.PASSED], Value.ERROR),
