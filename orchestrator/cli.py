@@ -46,13 +46,13 @@ _runs_option = click.option("--runs", default="runs", show_default=True, metavar
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="orchestrate")
-def cli() -> None:  # noqa: D301  the backspace tells click to keep the lines below as they are
+def cli() -> None:
     """Executable TCP labs: run a scenario, capture it, judge it, explain it.
 
     \b
     Exit codes: 0 all passed, 1 an expectation failed, 2 inconclusive or all
     skipped, 3 testbed or harness error, 64 usage, 65 bad scenario, 130 interrupted.
-    """
+    """  # noqa: D301  the backspace tells click to keep the lines as they are
 
 
 @cli.command()

@@ -41,10 +41,26 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
     for step in plan.steps:
         verdicts += court.step(step)
     for expectation in plan.expect:
-        verdicts += court.expectation(expectation, -1, None)
+        verdicts += [_of_a_part(record, verdict) for verdict in court.expectation(expectation, -1, None)]
     verdicts += _unexplained(record, verdicts)
+    if record.status == "interrupted":
+        verdicts = [_unless_harness(verdict) for verdict in verdicts]
     completed = Verdict(value=Value.PASSED, text="the run completed", reason="nothing else was expected of it")
     return Verdicts(verdicts=tuple(verdicts) or (completed,))
+
+
+def _of_a_part(record: RunRecord, verdict: Verdict) -> Verdict:
+    """What speaks of the whole run cannot fail on a part of it: what was expected may have been still to come."""
+    whole = record.status not in {"interrupted", "error"} and all(step.status not in {"missing", "running"} for step in record.steps)
+    if whole or verdict.value is not Value.FAILED:
+        return verdict
+    return replace(verdict, value=Value.INCONCLUSIVE, reason=f"the run ended before its last step; until then: {verdict.reason}")
+
+
+def _unless_harness(verdict: Verdict) -> Verdict:
+    """Being stopped is nobody's failure."""
+    stopped = verdict.value is Value.FAILED and verdict.witness == "harness"
+    return replace(verdict, value=Value.INCONCLUSIVE) if stopped else verdict
 
 
 class _Court:
@@ -132,7 +148,10 @@ def _text(expectation: AnyExpectation) -> str:
 
 
 def _of_the_run(record: RunRecord) -> list[Verdict]:
-    """Say first that the harness or a person cut the run short."""
+    """Say first that the harness or a person cut the run short, or that a host was not left as it was found."""
+    changed = [f"{host.name}: {text}" for host in record.hosts for text in host.not_undone]
+    if changed:
+        return [Verdict(value=Value.ERROR, text="every host is as it was", reason="; ".join(changed))]
     if record.status == "error":
         return [Verdict(value=Value.ERROR, text="the run completed", reason=record.reason or "the harness could not go on")]
     if record.status == "interrupted":
