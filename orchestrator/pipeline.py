@@ -19,10 +19,10 @@ import msgspec
 
 from orchestrator import planning, store
 from orchestrator.agent import protocol
-from orchestrator.engine.filters import compile_filter
+from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, Unsupported
+from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
 from orchestrator.loading import load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.model.plan import Plan, PlannedStep
@@ -30,7 +30,7 @@ from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Scenario
 from orchestrator.model.topology import Topology
 from orchestrator.model.verdict import Report
-from orchestrator.model.words.values import Record
+from orchestrator.model.words.values import Record, Where
 from orchestrator.testbeds import netns
 from orchestrator.testbeds.forkserver import ForkServer
 
@@ -68,10 +68,25 @@ def load_jobs(paths: Sequence[Path]) -> list[Job]:
         except InputProblems as error:
             problems += error.problems
         else:
+            problems += _refused_filters(loaded.scenarios[0])
             jobs += [Job(scenario=scenario, topology=loaded.topology, path=str(path)) for scenario in loaded.scenarios]
     if problems:
         raise InputProblems(problems)
     return jobs
+
+
+def _refused_filters(scenario: Scenario) -> list[Problem]:
+    """The capture filters that tcpdump does not understand; without tcpdump, the run will tell that it is missing."""
+    problems = []
+    for wish in scenario.capture:
+        try:
+            compile_filter(wish.filter)
+        except FilterRefused as error:
+            place = wish.where or Where(path=scenario.path, line=1)
+            problems.append(Problem(place.path, place.line, place.column, f"tcpdump refuses the capture filter {wish.filter!r}: {error}"))
+        except TestbedError:
+            break
+    return problems
 
 
 def make_plan(job: Job) -> Plan:
@@ -115,10 +130,9 @@ class Run:
         """Every stage, each kept as it ends.
 
         :raises StoreError: the run directory cannot be written.
-        :raises InputProblems: tcpdump does not understand a capture filter.
         """
         job, began = self.job, time.time_ns()
-        plan = await _with_filters(make_plan(job), job.scenario)
+        plan = _with_filters(make_plan(job))
         directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
         directory.copy_input(Path(job.path))
         directory.copy_input(Path(job.topology.path))
@@ -201,14 +215,11 @@ async def _load_later_stages() -> None:
         import_module(f"orchestrator.{name}")
 
 
-async def _with_filters(plan: Plan, scenario: Scenario) -> Plan:
+def _with_filters(plan: Plan) -> Plan:
     """The plan with its capture filters compiled."""
-    places = {wish.host: wish.where for wish in scenario.capture}
     if not any(host.capture for host in plan.hosts):
         return plan
-    hosts = [
-        msgspec.structs.replace(host, filter_program=await compile_filter(host.capture or "", places.get(host.name))) for host in plan.hosts
-    ]
+    hosts = [msgspec.structs.replace(host, filter_program=compile_filter(host.capture or "")) for host in plan.hosts]
     return msgspec.structs.replace(plan, hosts=tuple(hosts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -76,10 +77,8 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.set_blocking(fd, False)
     yield ends
     for fd in ends:
-        try:
+        with contextlib.suppress(OSError):
             os.close(fd)
-        except OSError:
-            pass
 
 
 @pytest.fixture
