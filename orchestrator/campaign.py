@@ -100,7 +100,9 @@ class Campaign:
     def _signals(self) -> Iterator[None]:
         """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
         loop = asyncio.get_running_loop()
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means it
+            numbers.append(signal.SIGHUP)
         for number in numbers:
             loop.add_signal_handler(number, self.interrupt, number.name)
         try:

@@ -27,7 +27,7 @@ def compile_filter(text: str) -> str:
     words = ["tcpdump", "-ddd", "-y", "EN10MB", "--", text]
     try:
         done = subprocess.run(words, capture_output=True, text=True, errors="replace", env=environment, check=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise TestbedError("capture filters are compiled by tcpdump, which is missing: install the package tcpdump") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["it does not say why"]

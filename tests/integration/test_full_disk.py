@@ -65,7 +65,8 @@ def test_a_capture_larger_than_the_disk(program: Program, disk: Path) -> None:
 
 def test_two_runs_and_one_disk(program: Program, disk: Path) -> None:
     done = program.run("run", scenario(program.folder, "bulk", BULK), "connection-refused", "--jobs", "2")
-    one_sentence(done, "the disk is full")
+    assert (done.code, done.err) == (3, "")
+    assert "the disk is full; free some space" in " ".join(done.out.split())
 
 
 def test_a_disk_that_cannot_be_written(program: Program, disk: Path) -> None:
