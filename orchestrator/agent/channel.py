@@ -88,11 +88,12 @@ class Channel:
             self._end("the channel ended")
             return
         self.heard_ns = now_ns()
-        *lines, rest = (self._inbox + data).split(b"\n")
-        self._inbox = rest
-        for line in lines:
+        first, *others = data.split(b"\n")
+        self._inbox += first
+        for piece in others:
+            line, self._inbox = self._inbox, bytearray(piece)
             self._on_line(bytes(line))
-        if len(rest) > MAX_FRAME_BYTES:
+        if len(self._inbox) > MAX_FRAME_BYTES:
             self._end("a frame is too long")
 
     def _end(self, reason: str) -> None:

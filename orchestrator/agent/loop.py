@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from .tasks import Done, Steps
 
-# Without POLLPRI: an urgent byte that nobody takes would stay "ready", and a blocked recv would spin (tcp(7)).
-READ = select.POLLIN
+# With POLLPRI, so that a recv that blocks steps over an urgent byte as it comes: the kernel's own does, and the byte is lost (tcp(7)).
+READ = select.POLLIN | select.POLLPRI
 WRITE = select.POLLOUT
 ENDED = select.POLLERR | select.POLLHUP | select.POLLNVAL
 PAUSE_MS = 1000

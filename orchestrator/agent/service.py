@@ -114,8 +114,8 @@ class Service:
         self._disarm()
         self.host.interrupt()
         _undone, failed = yield from self.host.undo()
-        if failed:
-            raise Refusal(f"an earlier run is not undone: {'; '.join(failed)}")
+        if failed or self.leaving:  # who leaves would not undo what begins now
+            raise Refusal("; ".join(["an earlier run is not undone", *failed]))
         folder, undo = frame.get("folder"), None
         if folder is None and frame.get("private"):
             folder, undo = private_folder(frame["run"])

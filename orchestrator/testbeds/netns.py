@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
-from orchestrator.errors import AgentError, AgentLost, TestbedError, Unsupported
+from orchestrator.errors import AgentError, AgentLost, Overdue, TestbedError, Unsupported
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
 from orchestrator.testbeds import iproute
@@ -26,7 +26,8 @@ from orchestrator.testbeds.forkserver import SWITCH, ForkServer
 
 KIND = "netns"
 _UP_S = 60.0
-_MOMENTS, _MOMENT_S = 10, 0.01
+_LINES_S = 15.0
+_BEAT_S = 2.0
 _AT_ONCE = 8
 """So many hosts are configured at one time: the kernel has one lock for all of it, and a crowd in front of that only costs."""
 _KINDS = ("user", "pid", "net", "mnt", "uts", "ipc")
@@ -124,19 +125,16 @@ class Namespaces:
         try:
             await self._wire()
         except AgentError as error:
-            gone = await self._wait_for_loss()
-            if gone is None or gone is error:
+            culprit = await self._culprit()
+            if culprit is None or culprit is error:
                 raise
-            raise gone from error
+            raise culprit from error
 
-    async def _wait_for_loss(self) -> AgentLost | None:
-        """A host that has gone makes other hosts' lines fail: that it has gone tells more, and is seen a moment later."""
-        for _ in range(_MOMENTS):
-            gone = [session.lost for session in self.sessions.values() if session.lost is not None]
-            if gone:
-                return gone[0]
-            await asyncio.sleep(_MOMENT_S)
-        return None
+    async def _culprit(self) -> AgentError | None:
+        """A host that has gone, or is frozen, makes other hosts' lines fail: that tells more than their words."""
+        beats = (session.wait_for_answer(session.ask(protocol.BEAT), _BEAT_S, "answer a heartbeat") for session in self.sessions.values())
+        answers = await asyncio.gather(*beats, return_exceptions=True)
+        return next((answer for answer in answers if isinstance(answer, (AgentLost, Overdue))), None)
 
     async def _wire(self) -> None:
         if self._switch is None:
@@ -164,7 +162,7 @@ class Namespaces:
 
     @staticmethod
     async def _ask(session: Session, tool: str, lines: Iterable[str], **fields: object) -> None:
-        await session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields)
+        await session.wait_for_answer(session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields), _LINES_S, "bring its links up")
 
     async def down(self) -> None:
         """Kill every host; the kernel does the rest at once, and frees its memory 50 to 90 ms later."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 PATIENCE_S = 5.0
 KINDS = ("net", "pid", "mnt", "uts", "ipc", "user")
 _PR_SET_CHILD_SUBREAPER = 36
+_OWN_INTERFACES = {name for _index, name in socket.if_nameindex()}
 
 
 def adopt() -> None:
@@ -104,19 +106,20 @@ def files() -> set[str]:
 
 
 def settings() -> dict[str, str]:
-    """Every parameter of this machine's own network that can be set, its interfaces, routes and addresses."""
+    """Every parameter of this machine's own network that can be set, and its routes; other people's interfaces may come and go."""
     found = {}
-    for folder, _folders, files in os.walk("/proc/sys/net"):
+    for folder, folders, files in os.walk("/proc/sys/net"):
+        if Path(folder).name in ("conf", "neigh"):
+            folders[:] = [name for name in folders if name in ("all", "default", "lo")]
         for path in (Path(folder) / name for name in files):
             if path.stat().st_mode & 0o600 == 0o600:
                 try:
                     found[str(path)] = path.read_text()
                 except (OSError, UnicodeDecodeError):
                     found[str(path)] = "cannot be read"
-    for name in ("dev", "route", "if_inet6", "ip_tables_names"):
-        path = Path("/proc/self/net") / name
-        if path.exists():
-            found[name] = "\n".join(line.split(":")[0] if name == "dev" else line for line in path.read_text().splitlines())
+    routes = Path("/proc/self/net/route").read_text().splitlines()
+    found["routes"] = "\n".join(line for line in routes if line.split()[0] in _OWN_INTERFACES)
+    found["ours"] = " ".join(name for _index, name in socket.if_nameindex() if name.startswith(("br1", "p1.")))
     return found
 
 

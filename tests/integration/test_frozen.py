@@ -11,39 +11,40 @@ from pathlib import Path
 import pytest
 
 from tests.integration import leftovers
-from tests.integration.program import Program, scenario
+from tests.integration.program import Program, scenario, wait_until
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to tell hosts apart from outside")]
 STEPS = """
 topology: two-hosts
 steps:
   - {host: romeo, call: sock = socket.socket()}
-  - {host: juliet, run: sleep 0.5}
+  - {host: juliet, run: sleep 1}
   - {host: romeo, call: 'sock.connect(("juliet", 4000))', raises: ConnectionRefusedError, timeout: 1s}
 """
 SAMPLE = """
 topology: two-hosts
 steps:
-  - {host: juliet, run: sleep 0.5}
+  - {host: juliet, run: sleep 1}
   - expect: [{host: romeo, socket: {local: ":4000"}, absent: true}]
 """
 
 
 def named(pids: list[int], name: str) -> int:
     """The host that calls itself so."""
-    for pid in pids:
-        words = ["nsenter", "--target", str(pid), "--uts", "hostname"]
-        if subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() == name:
-            return pid
-    pytest.fail(f"no host is called {name}")
+    return next(pid for pid in pids if called(pid) == name)
+
+
+def called(pid: int) -> str:
+    """What a host calls itself."""
+    words = ["nsenter", "--target", str(pid), "--uts", "hostname"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def freeze(program: Program, path: Path) -> tuple[str, float]:
-    """Freeze romeo in the first half second; gives the run's reason, and how long it took to tell."""
+    """Freeze romeo while juliet sleeps for a second; gives the run's reason, and how long it took to tell."""
     process = program.start("run", path)
-    pids = program.wait_for_hosts(process)
-    time.sleep(0.1)
-    os.kill(named(pids, "romeo"), signal.SIGSTOP)
+    wait_until(lambda: process.poll() is not None or any("sleep" in line for line in leftovers.describe(leftovers.processes(process.pid))))
+    os.kill(named(program.wait_for_hosts(process), "romeo"), signal.SIGSTOP)
     began = time.monotonic()
     done = program.ended(process, 60)
     assert done.code == 3, done
@@ -62,6 +63,18 @@ def test_a_frozen_host_is_named_with_what_it_was_doing(program: Program) -> None
     assert {host["name"]: bool(host.get("lost")) for host in record["hosts"]} == {"romeo": True, "juliet": False}
     complete = {capture["host"]: capture.get("complete", False) for capture in record["captures"]}
     assert complete == {"romeo": False, "juliet": True}
+
+
+@pytest.mark.demand  # links may take fifteen seconds to come up
+def test_a_host_that_freezes_while_hosts_come_up_is_named(program: Program) -> None:
+    """The other end of its link waits for it, and is not to blame."""
+    process = program.start("run", scenario(program.folder, "frozen", STEPS))
+    wait_until(lambda: any(called(pid) == "romeo" for pid in leftovers.hosts(process.pid)))
+    os.kill(named(leftovers.hosts(process.pid), "romeo"), signal.SIGSTOP)
+    done = program.ended(process, 60)
+    assert done.code == 3, done
+    assert program.stage("report")["reason"].startswith("romeo: ")
+    assert "did not" in program.stage("report")["reason"]
 
 
 @pytest.mark.demand  # a host may ask its tools for ten seconds

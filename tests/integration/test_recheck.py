@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,47 +59,31 @@ def test_other_steps_are_another_run(ran: Program) -> None:
     assert "holds no connection-refused, which is what was run" in done.err
 
 
-def _cut(data: bytes) -> bytes:
-    return data[:-7]
-
-
-def _empty(_data: bytes) -> bytes:
-    return b""
-
-
-def _head(data: bytes) -> bytes:
-    return data[:24]
-
-
-def _garbage(data: bytes) -> bytes:
-    return random.Random(1).randbytes(len(data))
-
-
-@pytest.mark.parametrize("damage", [_cut, _empty, _garbage])
-def test_a_damaged_capture_proves_nothing(ran: Program, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_capture_proves_nothing(ran: Program) -> None:
     capture = ran.directories()[-1] / "romeo-tcp-connection-refused.pcap"
-    capture.write_bytes(damage(capture.read_bytes()))
-    done = ran.run("recheck", "latest")
-    assert done.code == 2, done
-    values = {verdict["text"]: verdict for verdict in ran.stage("report")["verdicts"]}
-    told = [verdict for verdict in values.values() if verdict["value"] == "inconclusive"]
-    assert told
-    assert all(len(verdict["reason"].split()) > 3 for verdict in told)
-
-
-def test_a_capture_that_is_gone_proves_nothing(ran: Program) -> None:
-    (ran.directories()[-1] / "romeo-tcp-connection-refused.pcap").unlink()
-    assert ran.run("recheck", "latest").code == 2
+    whole = capture.read_bytes()
+    for damaged in (whole[:-7], b"", random.Random(1).randbytes(len(whole)), None):
+        if damaged is None:
+            capture.unlink()
+        else:
+            capture.write_bytes(damaged)
+        done = ran.run("recheck", "latest")
+        assert done.code == 2, done
+        told = [verdict for verdict in ran.stage("report")["verdicts"] if verdict["value"] == "inconclusive"]
+        assert told
+        assert all(len(verdict["reason"].split()) > 3 for verdict in told)
+    capture.write_bytes(whole)
+    assert ran.run("recheck", "latest").code == 0
 
 
 @pytest.mark.parametrize("name", ["record.json", "plan.json"])
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"run_id": 3}'])
-def test_a_stage_that_cannot_be_read(ran: Program, name: str, text: str) -> None:
-    (ran.directories()[-1] / name).write_text(text)
-    done = ran.run("recheck", "latest")
-    assert done.code == 3, done
-    assert name in done.err
-    assert len(done.err.splitlines()) == 1
+def test_a_stage_that_cannot_be_read(ran: Program, name: str) -> None:
+    for text in ("", "{", "null", '{"run_id": 3}'):
+        (ran.directories()[-1] / name).write_text(text)
+        done = ran.run("recheck", "latest")
+        assert done.code == 3, (text, done)
+        assert name in done.err
+        assert len(done.err.splitlines()) == 1
 
 
 def test_no_host_is_needed(ordinary: Program) -> None:
