@@ -1,8 +1,7 @@
 """A scenario and a testbed -> a plan: names bound, addresses resolved, barriers placed, and what this testbed lacks told as a skip. Pure.
 
-The surprising fact: what a scenario needs is read from its steps too. A rule needs iptables and ``nc`` needs nc, so that a lab on a
-machine without
-them is skipped with the package's name before anything is touched, not failed in the middle.
+The surprising fact: what a scenario needs is read from its steps too. A rule needs iptables and ``nc`` needs nc, so that a lab on a machine
+without them is skipped with the package's name before anything is touched, not failed in the middle.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The run directory: each stage written as it ends, and read back. ``runs/<scenario>/<utc>-<run id>/``.
 
-Files appear whole or not at all (written beside, then renamed), except captures, which grow. ``latest`` is replaced by rename, so it
-always points at
-a run. What hosts call things never becomes a path: names come from the plan, and are checked even so.
+Files appear whole or not at all (written beside, then renamed), except captures, which grow. ``latest`` is replaced by rename, so it always
+points at a run. What hosts call things never becomes a path: names come from the plan, and are checked even so.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 
 Nothing is installed on a host: ``python3 -I -S -c BOOTSTRAP`` reads the bundle from descriptor 0, exactly as many bytes as it was told and
 unbuffered (or it would swallow the frames behind it), checks its SHA-256, and runs it. The bundle is JSON, module by module; the order is
-that
-of the names, so equal sources give equal bytes.
+that of the names, so equal sources give equal bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A connected socket -> lines, both ways, on the event loop.
 
 Knows nothing of what the lines say. It reads and writes the socket itself (``add_reader``), because a stream of asyncio's costs a task
-switch
-on each line, which is most of what a step may cost.
+switch on each line, which is most of what a step may cost.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A conversation with one agent: every ask gets its answer or an error that names the host.
 
 Both testbeds (which ask for addresses) and the engine (which asks for actions) talk through it. What comes from a host is data: it is
-decoded,
-checked for its form, and never trusted to name a file or a function.
+decoded, checked for its form, and never trusted to name a file or a function.
 """
 
 from __future__ import annotations

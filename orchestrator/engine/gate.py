@@ -1,8 +1,7 @@
 """Whether the next step may begin: what actions gave, and whether live expectations hold yet.
 
 Every sample taken is recorded with what was made of it, so that the checks can judge it again. A poll asks each host once for each tool,
-however
-many expectations wait for it.
+however many expectations wait for it.
 """
 
 from __future__ import annotations

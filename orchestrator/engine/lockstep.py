@@ -1,10 +1,8 @@
 """A plan, fired step by step on live hosts -> a run record.
 
-The whole program of every host is sent before anything moves; afterwards the wire carries only "go". The next step begins when every
-action of this
-one has ended on every host (or runs in the background) and every live expectation of it holds. Nothing here judges: the gate only decides
-whether
-to go on, and what it saw is recorded for the checks.
+The whole program of every host is sent before anything moves; afterwards the wire carries only "go". The next step begins when every action
+of this one has ended on every host (or runs in the background) and every live expectation of it holds. Nothing here judges: the gate only
+decides whether to go on, and what it saw is recorded for the checks.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """What agents say, step by step -> a run record that can be taken at any moment, also of a run cut short.
 
 All times are moved here from each host's monotonic clock to Unix time. Nothing that a host sends names a file or a key of ours: ids that
-the plan does
-not know are refused.
+the plan does not know are refused.
 """
 
 from __future__ import annotations

@@ -31,11 +31,9 @@ class Segment(Record, frozen=True, kw_only=True, gc=False):
     """One frame of one capture, from the network layer up.
 
     ``number`` is Wireshark's frame number. ``length`` counts payload bytes as the headers tell, ``payload`` holds those that were captured.
-    ``relative_seq`` and ``relative_ack`` count from the ISNs, ``None`` where no SYN was seen. ``source_host`` is empty where the address
-    is nobody's.
-    ``protocol`` is ``tcp``, ``udp``, ``icmp`` (both families), ``arp`` or the IP protocol's number as text. ``fragment`` is the byte
-    offset of a later
-    IP fragment, which has no ports.
+    ``relative_seq`` and ``relative_ack`` count from the ISNs, ``None`` where no SYN was seen. ``source_host`` is empty where the address is
+    nobody's. ``protocol`` is ``tcp``, ``udp``, ``icmp`` (both families), ``arp`` or the IP protocol's number as text. ``fragment`` is the
+    byte offset of a later IP fragment, which has no ports.
     """
 
     capture: str
@@ -106,8 +104,8 @@ class History(Record, frozen=True, kw_only=True):
     """The states of one end of one connection (or of a listening socket), inferred from calls, wire and ``ss``.
 
     ``local`` and ``peer`` are ``address:port`` (``[address]:port`` for IPv6), ``peer`` empty for a listening socket. ``sockets`` are the
-    names that
-    the scenario has for it. The first transition is the state it began in. ``question`` is empty, or what these witnesses leave open.
+    names that the scenario has for it. The first transition is the state it began in. ``question`` is empty, or what these witnesses leave
+    open.
     """
 
     host: str

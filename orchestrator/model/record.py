@@ -13,8 +13,7 @@ class SocketFacts(Record, frozen=True, kw_only=True):
     """One socket as the host's own process saw it after a call.
 
     ``inode`` and ``cookie`` (SO_COOKIE) find it in ``ss -e``; ``local`` and ``peer`` are ``address:port`` (``[address]:port`` for IPv6),
-    empty
-    where the kernel has none; a closed socket keeps the ends it had.
+    empty where the kernel has none; a closed socket keeps the ends it had.
     """
 
     name: str
@@ -31,8 +30,7 @@ class CallRecord(Record, frozen=True, kw_only=True):
     """One socket call: ``value`` is what it returned (wire form) unless ``exception`` says what it raised.
 
     ``exceptions`` are the class names from the raised one up to ``Exception``; ``status`` is ``done``, ``raised``, ``timeout`` (its
-    deadline
-    interrupted it; the socket stayed open) or ``blocked`` (still blocked when the run ended).
+    deadline interrupted it; the socket stayed open) or ``blocked`` (still blocked when the run ended).
     """
 
     text: str
@@ -51,8 +49,7 @@ class ActionRecord(Record, frozen=True, kw_only=True):
     """One action as it ended. ``status`` is ``done``, ``raised``, ``timeout``, ``blocked`` or ``lost`` (its host went away).
 
     ``planned_ns`` is the instant it was to fire, 0 where it was to fire at once; ``start_ns - planned_ns`` is its lateness. For programs,
-    ``value``
-    is the exit status, ``stdout`` and ``stderr`` what they wrote (bounded; ``clipped`` tells).
+    ``value`` is the exit status, ``stdout`` and ``stderr`` what they wrote (bounded; ``clipped`` tells).
     """
 
     id: str
@@ -78,10 +75,8 @@ class Sample(Record, frozen=True, kw_only=True):
     """What a host said when a live expectation (or a snapshot) asked.
 
     ``source`` is the tool (``ss``, ``lsof``, ``netstat``, ``iptables``, ``nstat``, ``output``), ``text`` its raw words. ``expectation`` is
-    the
-    index within the step's ``expect``, -1 for a snapshot; ``sockets`` are the names known on that host then. ``holds`` and ``saw`` are
-    what the engine
-    made of it: the gate's opinion, not a verdict.
+    the index within the step's ``expect``, -1 for a snapshot; ``sockets`` are the names known on that host then. ``holds`` and ``saw`` are
+    what the engine made of it: the gate's opinion, not a verdict.
     """
 
     step: int

@@ -45,8 +45,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """When a step may begin: ``delay_ns`` after ``since``.
 
     ``since`` is ``""`` for the begin of the first step (``at``), ``-`` for the moment the previous step was over, else the name of a step
-    or an
-    action, counted from its begin.
+    or an action, counted from its begin.
     """
 
     since: str

@@ -5,10 +5,8 @@
     controller -- fork --> keeper -- fork --> fork server (process 1 of a PID namespace) -- fork --> host (process 1 of its own) ...
 
 It starts before the event loop and before the controller's heavy imports, which then load while it makes itself ready. When the controller
-ends,
-however it ends, the keeper is killed, with it the fork server, and with a process 1 the kernel kills its whole namespace: nothing can be
-left. The
-surprising fact: a PID namespace can be unshared for one child only; ``setns`` back to the own one makes it ready for the next.
+ends, however it ends, the keeper is killed, with it the fork server, and with a process 1 the kernel kills its whole namespace: nothing can
+be left. The surprising fact: a PID namespace can be unshared for one child only; ``setns`` back to the own one makes it ready for the next.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """A topology -> the lines that iproute2 needs to make it, host by host. Pure; ``orchestrate plan`` shows the same lines that run.
 
-A network of two hosts is one veth pair between them; of more, a bridge in the switch's namespace. Real hosts that are to be configured
-take the
-same lines of :func:`host_lines`.
+A network of two hosts is one veth pair between them; of more, a bridge in the switch's namespace. Real hosts that are to be configured take
+the same lines of :func:`host_lines`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ def switch_lines(topology: Topology, pids: Mapping[str, int]) -> tuple[str, ...]
     """The links, made in the switch's namespace; ``pids`` are the hosts' process ids as it sees them.
 
     Each end gets an interface index that differs from its peer's. Where both are equal, as they would be in two fresh namespaces, the
-    kernel takes
-    the link's coming up for nothing urgent and tells it up to a second late (``linkwatch_urgent_event`` of net/core/link_watch.c).
+    kernel takes the link's coming up for nothing urgent and tells it up to a second late (``linkwatch_urgent_event`` of
+    net/core/link_watch.c).
     """
     indexes = count(_FIRST_INDEX)
     lines: list[str] = []

@@ -1,8 +1,7 @@
 """The system calls that make a process a host: namespaces(7), mount(2), prctl(2), through ctypes.
 
 Python has ``os.unshare`` and ``os.setns`` only from 3.12 on. Every call here raises ``OSError`` with the name of what was refused, so that
-a person
-can be told what to permit.
+a person can be told what to permit.
 """
 
 from __future__ import annotations
@@ -67,11 +66,9 @@ def become_root_of_own() -> None:
 def become_host(name: str, hosts: str) -> dict[str, object]:
     """Give this process (process 1 of its PID namespace) a network, a name and a view of its own; gives what its greeting says.
 
-    ``hosts`` is the text of its ``/etc/hosts``. The order matters: mounts become private before the first of them, and ``/proc`` is
-    mounted anew
-    so that ``ps``, ``lsof`` and ``ss -p`` show this host alone. A container that masks parts of ``/proc`` refuses that
-    (mount_namespaces(7)):
-    the host then works with the outer view.
+    ``hosts`` is the text of its ``/etc/hosts``. The order matters: mounts become private before the first of them, and ``/proc`` is mounted
+    anew so that ``ps``, ``lsof`` and ``ss -p`` show this host alone. A container that masks parts of ``/proc`` refuses that
+    (mount_namespaces(7)): the host then works with the outer view.
     """
     unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS, "network, UTS, IPC and mount namespaces")
     mount("none", "/", "", _MS_REC | _MS_PRIVATE)

@@ -1,8 +1,7 @@
 """A topology -> hosts on this machine: anonymous Linux namespaces, each held by its agent. No server, no root.
 
 Knows nothing of scenarios. When the testbed goes down the agents are killed, and the kernel takes back links, addresses and rules with
-their namespaces:
-links are never deleted first, which would cost a grace period each (20 ms).
+their namespaces: links are never deleted first, which would cost a grace period each (20 ms).
 """
 
 from __future__ import annotations

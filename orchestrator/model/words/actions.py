@@ -18,8 +18,8 @@ class Call(Record, frozen=True, kw_only=True):
     """One socket call, parsed. ``text`` is what was typed.
 
     ``receiver`` is the socket whose method it is, empty for the module's own (``socket.socket``). ``names`` are bound to the result: none,
-    one,
-    or two for ``conn, addr = server.accept()``; ``_`` discards. ``arguments`` are in the wire's form (``agent.protocol.encode_value``).
+    one, or two for ``conn, addr = server.accept()``; ``_`` discards. ``arguments`` are in the wire's form
+    (``agent.protocol.encode_value``).
     """
 
     text: str

@@ -82,8 +82,7 @@ class ToolExpectation(Expectation, frozen=True, kw_only=True, tag="tool"):
     """Kernel, as ``lsof``, ``netstat`` or ``nstat`` tell it.
 
     ``pattern`` is searched for in each line (``lsof``, ``netstat``); for ``nstat`` it is the exact name of a counter. ``count`` is held
-    against
-    the number of lines (the counter's increase since the run began, for ``nstat``); without it at least one. ``absent``: none.
+    against the number of lines (the counter's increase since the run began, for ``nstat``); without it at least one. ``absent``: none.
     """
 
     host: str
