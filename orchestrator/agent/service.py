@@ -129,7 +129,8 @@ class Service:
             for name, wanted in frame.get("offload", {}).items():
                 self.host.remember(changes.offload(interface, name, wanted=bool(wanted)))
         for key, value in frame.get("sysctl", {}).items():
-            self.host.remember(changes.sysctl(key, value))
+            if key not in frame.get("if_present", ()) or changes.read_sysctl(key) is not None:
+                self.host.remember(changes.sysctl(key, value))
 
     def capture(self, number: int, frame: Frame) -> None:
         """Begin to capture; the answer is the instant from which on nothing is missed, and each interface's index."""
