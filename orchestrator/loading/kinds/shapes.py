@@ -87,12 +87,13 @@ class ByForm(Kind):
 class FreeKeys(NamedTuple):
     """Which keys an author may choose: those that fit ``pattern`` (the schema's word; ``check`` says in words what is wrong with a key).
 
-    ``hosts`` wants hosts of the topology, or one of the words given there.
+    ``hosts`` wants hosts of the topology, or one of the words given there. ``most`` is how many there may be, 0 for any number.
     """
 
     pattern: str = ""
     check: Callable[[str], str] | None = None
     hosts: tuple[str, ...] | None = None
+    most: int = 0
 
 
 class MapOf(Kind):
@@ -114,6 +115,10 @@ class MapOf(Kind):
             reader.refuse(node, f"{self.what} is wanted here")
         if len(node.pairs) < self._least:
             reader.refuse(node, f"{self.what} is wanted here, and this one is empty")
+        if self._keys.most and len(node.pairs) > self._keys.most:
+            reader.refuse(
+                node.pairs[self._keys.most][0], f"{self.what} may have {self._keys.most} at most, and this one has {len(node.pairs)}"
+            )
         entries = []
         for key, value in node.pairs:
             with suppress(Refused):
@@ -135,7 +140,8 @@ class MapOf(Kind):
         """An object with free keys."""
         names = {"propertyNames": {"pattern": f"^(?:{self._keys.pattern})$"}} if self._keys.pattern else {}
         least = {"minProperties": self._least} if self._least else {}
-        return {"type": "object", "additionalProperties": self._value.shape(pen), **names, **least}
+        most = {"maxProperties": self._keys.most} if self._keys.most else {}
+        return {"type": "object", "additionalProperties": self._value.shape(pen), **names, **least, **most}
 
 
 class Later(Kind):

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import msgspec
+
+from orchestrator.agent.protocol import MAX_FRAME_BYTES
 from orchestrator.loading.keys.steps import ACTIONS, MOST_STEPS, STEP
 from orchestrator.loading.kinds.tables import Fields
 from orchestrator.loading.script.actions import Making, host_actions, waiting_host
@@ -19,11 +22,17 @@ from orchestrator.loading.source.documents import Node, Sequence
 from orchestrator.loading.source.problems import Refused, suggestion
 from orchestrator.loading.source.reader import Reader
 from orchestrator.model.scenario import HostAction, Step, Timing
+from orchestrator.model.words.actions import Calls
 
 _HARMLESS = frozenset(
     {"name", "raises", "returns", "stdout", "ready", "timeout", "at", "after", "within", "expect", "when", "snapshot", "type", "signal"}
 )
 """Keys of a step that make no names: when one of them is broken, later names can still be called unknown."""
+
+LARGEST_PROGRAM = MAX_FRAME_BYTES - (2 << 20)
+"""What all the steps may tell one host, in bytes: it travels as one frame, with the parameters that are pinned."""
+_ENVELOPE_BYTES, _ADDRESS_BYTES = 200, 40
+"""What is put around an action on its way, and what an address that planning puts in may add."""
 
 
 class Script:
@@ -36,6 +45,7 @@ class Script:
         self._done = done
         self._number = 0
         self._latest_ns = 0
+        self._told_bytes: dict[str, int] = {}
 
     def read(self, node: Node, reader: Reader) -> None:
         """Read a list of steps, at the top or in a loop."""
@@ -64,6 +74,7 @@ class Script:
         making = Making(reader, self.names if meant else self.names.aside(), self.scene, number, loose=when is not None)
         timing = self._timing(fields, reader)
         actions = self._actions(fields, making)
+        self._weigh(actions, reader)
         together = "together" in fields
         if "name" in fields:
             self.names.steps.add(fields.get("name"))
@@ -91,6 +102,17 @@ class Script:
             elif fields.first((*ACTIONS, "snapshot", "wait")):
                 made += host_actions(fields, self._hosts(fields, making), making)
         return tuple(made)
+
+    def _weigh(self, actions: tuple[HostAction, ...], reader: Reader) -> None:
+        """Complain, once for each host, when it would be told more than one frame holds."""
+        for acting in actions:
+            text = msgspec.json.encode(acting.action)
+            names = text.count(b"${") + (len(acting.action.calls) if isinstance(acting.action, Calls) else 0)
+            before = self._told_bytes.get(acting.host, 0)
+            after = self._told_bytes[acting.host] = before + len(text) + _ENVELOPE_BYTES + names * _ADDRESS_BYTES
+            if before <= LARGEST_PROGRAM < after:
+                told = f"with this step, {acting.host} would be told more than {LARGEST_PROGRAM >> 20} MiB: make its texts fewer or shorter"
+                reader.complain(acting.where, told)
 
     def _part(self, part: Fields, fields: Fields, making: Making) -> tuple[HostAction, ...]:
         """One action of ``together``; the step's ``timeout`` holds where it has none of its own."""
