@@ -51,8 +51,8 @@ def timed(text: str) -> tuple[str | None, int]:
     found = re.fullmatch(values.TIMED, text)
     if not found:
         raise Misread(f"'{text}' is no time, and no name with a time, like 'connecting + 1.5s'")
-    if found["delay"]:
-        return None, values.duration_ns(found["delay"])
+    if found["delay"] or re.fullmatch(r"[-+]?[0-9.]+", text):
+        return None, values.duration_ns(text)
     return found["name"], values.duration_ns(found["more"]) if found["more"] else 0
 
 

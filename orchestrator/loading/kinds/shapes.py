@@ -37,7 +37,8 @@ class ListOf(Kind):
     def read(self, node: Node, reader: Reader) -> tuple[Marked, ...]:
         """The items that can be read."""
         if not isinstance(node, Sequence):
-            reader.refuse(node, f"{self.what} is wanted here")
+            hint = ": begin each item with '- '" if isinstance(node, MappingNode) else ""
+            reader.refuse(node, f"{self.what} is wanted here{hint}")
         if len(node.items) < self._least:
             reader.refuse(node, f"{self.what} is wanted here, and this one is empty")
         marked = []

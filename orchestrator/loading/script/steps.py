@@ -6,6 +6,7 @@ parsed once the counter is in it; so the number of all steps is bounded.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import msgspec
@@ -13,12 +14,13 @@ import msgspec
 from orchestrator.agent.protocol import MAX_FRAME_BYTES
 from orchestrator.loading.keys.steps import ACTIONS, MOST_STEPS, STEP
 from orchestrator.loading.kinds.tables import Fields
+from orchestrator.loading.notation.values import NO_TIME
 from orchestrator.loading.script.actions import Making, host_actions, waiting_host
 from orchestrator.loading.script.expectations import PATIENCE_NS, Asking, condition, expectations
 from orchestrator.loading.script.names import Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.script.wording import step_name
-from orchestrator.loading.source.documents import Node, Sequence
+from orchestrator.loading.source.documents import Mapping, Node, Sequence
 from orchestrator.loading.source.problems import Refused, suggestion
 from orchestrator.loading.source.reader import Reader
 from orchestrator.model.scenario import HostAction, Step, Timing
@@ -50,7 +52,9 @@ class Script:
     def read(self, node: Node, reader: Reader) -> None:
         """Read a list of steps, at the top or in a loop."""
         if not isinstance(node, Sequence) or not node.items:
-            reader.refuse(node, "a list of steps is wanted here" + (", and this one is empty" if isinstance(node, Sequence) else ""))
+            hint = ", and this one is empty" if isinstance(node, Sequence) else ""
+            hint = ": begin each step with '- '" if isinstance(node, Mapping) else hint
+            reader.refuse(node, f"a list of steps is wanted here{hint}")
         for item in node.items:
             try:
                 self._step(item, reader)
@@ -148,9 +152,14 @@ class Script:
             return None
         name, delay_ns = fields.get("after")
         if name is not None and name not in self.names.known() and not self.names.doubt.present:
-            hint = suggestion(name, self.names.known())
-            reader.complain(fields.place("after"), f"no earlier step or action is called '{name}'{hint}")
+            reader.complain(fields.place("after"), self._unknown_moment(name))
         return Timing(since=name or "-", delay_ns=delay_ns)
+
+    def _unknown_moment(self, name: str) -> str:
+        """What is wrong with ``after: name``: it is called by nobody, or meant to be a time."""
+        if re.fullmatch(r"[-+]?[0-9.]+ ?[A-Za-z]*", name):
+            return NO_TIME.format(name)
+        return f"no earlier step or action is called '{name}'{suggestion(name, self.names.known())}"
 
     def _repeat(self, fields: Fields, reader: Reader) -> None:
         """Read the steps of a loop once for each round, up to the first round with a problem."""
