@@ -98,7 +98,8 @@ class Service:
 
     def _lines(self, frame: Frame) -> Steps[None]:
         for key, value in frame.get("sysctl", {}).items():
-            changes.sysctl(key, value)
+            if changes.read_sysctl(key) is not None:  # a kernel without IPv6 need not be told to keep still
+                changes.sysctl(key, value)
         if frame.get("lines"):
             yield from changes.command(self.loop, [frame.get("tool", "ip"), "-batch", "-"], "\n".join(frame["lines"]).encode() + b"\n")
         for interface in frame.get("interfaces", ()):
