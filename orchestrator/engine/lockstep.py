@@ -23,7 +23,7 @@ from orchestrator.connectors.session import Session
 from orchestrator.engine.gate import Gate, unmet
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import AgentError, AgentLost, HostErrors, OrchestratorError, Overdue, StoreError
+from orchestrator.errors import AgentError, AgentLost, HostErrors, OrchestratorError, Overdue, StoreError, Unsupported
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, CaptureRecord, RunRecord, StepRecord
 from orchestrator.model.words.actions import typed
@@ -85,6 +85,8 @@ class Lockstep:
             if self._unkept is not None:
                 raise self._unkept from None
             status, reason = "interrupted", self._stop_reason or "interrupted"
+        except Unsupported as error:
+            status, reason = "skipped", str(error)
         except OrchestratorError as error:
             status, reason = "error", str(error)
         if self._failures and status == "completed":
@@ -139,6 +141,7 @@ class Lockstep:
             actions=program,
             deadline_ns=self.plan.timeout_ns + 30_000_000_000,
             sysctl=wanted.sysctl,
+            if_present=wanted.if_present,
             offload=wanted.offload,
             interfaces=wanted.interfaces,
             folder=session.hello.get("folder"),
@@ -307,7 +310,7 @@ def _raise_all(errors: Mapping[str, BaseException | None], hosts: Mapping[str, A
     for error in failed.values():
         if not isinstance(error, OrchestratorError):
             raise error
-    if len(failed) == 1:
+    if failed and (len(failed) == 1 or all(isinstance(error, Unsupported) for error in failed.values())):
         raise next(iter(failed.values()))
     if failed:
         raise HostErrors({host: failed.get(host) for host in hosts})  # type: ignore[misc]
