@@ -103,13 +103,15 @@ class Campaign:
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means it
             numbers.append(signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
             loop.add_signal_handler(number, self.interrupt, number.name)
         try:
             yield
         finally:
             for number in numbers:
-                loop.remove_signal_handler(number)
+                loop.remove_signal_handler(number)  # which would leave Python's own answer to SIGINT behind
+                signal.signal(number, before[number])
 
     def interrupt(self, name: str) -> None:
         """Stop everything; hosts that were only kept up are let go instead."""

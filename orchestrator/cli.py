@@ -268,8 +268,6 @@ def _guarded(work: Callable[[], Any]) -> None:
     except OrchestratorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(Interrupted.exit_code)
     except Exception as error:  # noqa: BLE001  exit status 1 would mean that an expectation failed
         sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(OrchestratorError.exit_code)

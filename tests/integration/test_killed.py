@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
+from orchestrator import campaign
 from tests.integration import leftovers
 from tests.integration.program import HERE, Done, Program, wait_until
 
@@ -130,6 +133,37 @@ def test_control_c_while_the_program_starts(program: Program, moment: float) -> 
     time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     ends_well(program, process, signal.SIGINT)
+
+
+LOST = """
+import os, signal, sys, types, weakref
+from orchestrator.__main__ import main
+
+def commands(server):
+    class Lock: pass
+    lock = Lock()
+    gone = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    del lock
+    print("it went on")
+
+sys.modules["orchestrator.cli"] = types.SimpleNamespace(main=commands)
+main()
+"""
+
+
+def test_control_c_is_not_lost_in_a_callback_of_pythons_own() -> None:
+    """There an exception is printed and forgotten, and modules that are being imported leave by way of such callbacks."""
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_after_the_runs_control_c_means_what_it_meant_before() -> None:
+    before = signal.signal(signal.SIGINT, answer := lambda *_: None)
+    try:
+        asyncio.run(campaign.Campaign(campaign.Settings(), None, lambda: None, print).run([]))  # type: ignore[arg-type]
+        assert signal.getsignal(signal.SIGINT) is answer
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("moment", moments(4))
