@@ -101,8 +101,9 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
 
     quiet = options["as_json"]
     stream = sys.stderr if quiet else sys.stdout
-    view = View(stream, jobs=settings.jobs, runs=len(jobs) * settings.times, verbose=options["verbose"], quiet=quiet)
-    runner = campaign.Campaign(settings, server, view.progress, view.say)
+    labels = [job.scenario.label for job in jobs] * settings.times
+    view = View(stream, jobs=settings.jobs, labels=labels, verbose=options["verbose"], quiet=quiet)
+    runner = campaign.Campaign(settings, server, view)
     try:
         reports = asyncio.run(runner.run(jobs))
     finally:

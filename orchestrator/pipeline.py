@@ -102,8 +102,8 @@ class Run:
         self.id = os.urandom(4).hex()
         self.wants_to_hold: Callable[[RunRecord], bool] = lambda _record: False
         """Whether the hosts stay up after the last step, until :meth:`release`."""
-        self.on_hold: Callable[[RunRecord, Sequence[str]], None] = lambda _record, _hosts: None
-        """Told, with the hosts' names, when they stay up."""
+        self.on_hold: Callable[[Report, Sequence[str]], None] = lambda _report, _hosts: None
+        """Told the report so far, and the hosts' names, when they stay up."""
         self.holding = False
         self._progress = progress
         self._runs = runs
@@ -187,17 +187,18 @@ class Run:
         self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
         record = await self._engine.run()
         if not self._reason and self.wants_to_hold(record):
-            await self._hold(directory, testbed, record)
+            await self._engine.seal()  # what a person does on the hosts is no part of the lab
+            so_far = self._engine.recorder.record(record.status, record.reason, record.end_ns)
+            directory.write(store.RECORD, so_far)
+            await self._hold(directory, testbed, await _conclude(plan, so_far, directory))
         return await self._engine.finish(record)
 
-    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
-        """Keep the hosts up until a person has seen enough."""
+    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, report: Report) -> None:
+        """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
         directory.write(store.LIVE, live)
         self.holding = True
-        if self._engine is not None:
-            await self._engine.seal()  # what a person does on the hosts is no part of the lab
-        self.on_hold(record, tuple(testbed.processes))
+        self.on_hold(report, tuple(testbed.processes))
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
         try:

@@ -55,10 +55,17 @@ def looks_around(program: Program) -> None:
 @pytest.mark.parametrize(("text", "options", "code"), [(GOOD, ["--keep"], 0), (BAD, ["--keep"], 1), (BAD, ["--pause-on", "fail"], 1)])
 def test_hosts_stay_up_and_show_their_own_view(program: Program, text: str, options: list[str], code: int) -> None:
     with held(program, text, *options) as process:
+        assert process.stdout is not None
+        so_far = list(iter(process.stdout.readline, "Ctrl-C here takes them down.\n"))
         looks_around(program)
     done = program.ended(process)
     assert done.code == code, done
-    assert "orchestrate shell romeo" in done.out
+    assert so_far[0].startswith("FAIL" if code else "PASS")
+    assert any("romeo   sock = socket.socket()" in line or "romeo   … sock.connect" in line for line in so_far)
+    assert any("ConnectionRefusedError" in line for line in so_far) == bool(code)
+    assert so_far[-2:] == [f"  orchestrate shell --runs {program.runs} {host}\n" for host in ("romeo", "juliet")]
+    assert done.out.count("ConnectionRefusedError") == 0  # it was told
+    assert done.out.startswith("FAIL" if code else "PASS")
     assert not program.has("live.json")
     assert program.has("report.json")
     gone = program.run("shell", "romeo", "--", "hostname")

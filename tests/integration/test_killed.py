@@ -160,7 +160,7 @@ def test_control_c_is_not_lost_in_a_callback_of_pythons_own() -> None:
 def test_after_the_runs_control_c_means_what_it_meant_before() -> None:
     before = signal.signal(signal.SIGINT, answer := lambda *_: None)
     try:
-        asyncio.run(campaign.Campaign(campaign.Settings(), None, lambda: None, print).run([]))  # type: ignore[arg-type]
+        asyncio.run(campaign.Campaign(campaign.Settings(), None, None).run([]))  # type: ignore[arg-type]
         assert signal.getsignal(signal.SIGINT) is answer
     finally:
         signal.signal(signal.SIGINT, before)
