@@ -22,7 +22,7 @@ from orchestrator.agent import protocol
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
+from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported, UsageError
 from orchestrator.loading import load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.model.plan import Plan, PlannedStep
@@ -139,12 +139,13 @@ class Run:
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
-        try:
-            record = await self._record(plan, directory, captures, began)
-        finally:
-            captures.close()
-        directory.write(store.RECORD, record)
-        report = await _conclude(plan, record, directory)
+        with store.going_on(directory):
+            try:
+                record = await self._record(plan, directory, captures, began)
+            finally:
+                captures.close()
+            directory.write(store.RECORD, record)
+            report = await _conclude(plan, record, directory)
         self._progress.run_ends(report)
         return report
 
@@ -252,8 +253,10 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     Evidence, verdicts and report are replaced; what was recorded is not.
 
     :raises InputProblems: the changed scenario is not well formed.
-    :raises StoreError: the run cannot be read, or the changed scenario has other steps than the one that ran.
+    :raises StoreError: the run cannot be read, or came to no record.
+    :raises UsageError: the changed scenario has other steps than the one that ran.
     """
+    store.must_have(directory, store.RECORD)
     plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
     if changed is not None:
         plan = _with_expectations_of(changed, plan)
@@ -265,10 +268,10 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
 def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
     jobs = [job for job in load_jobs([changed]) if job.scenario.label == plan.label]
     if not jobs:
-        raise StoreError(f"{changed} holds no {plan.label}, which is what was run")
+        raise UsageError(f"{changed} holds no {plan.label}, which is what was run")
     newer = planning.plan(jobs[0].scenario, plan.testbed)
     if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
-        raise StoreError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
+        raise UsageError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
     return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
 
 

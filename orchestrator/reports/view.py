@@ -5,7 +5,7 @@ The only place that knows a stream's width, colours and characters; everything e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TextIO
 
 from orchestrator.model.plan import Plan, PlannedStep
@@ -13,7 +13,7 @@ from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
 from orchestrator.reports import terminal
 from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
-from orchestrator.reports.listing import Row, render_runs, render_show
+from orchestrator.reports.listing import Row, render_runs, render_scenarios, render_show
 from orchestrator.reports.progress import Progress, progress
 
 
@@ -51,8 +51,10 @@ class View:
         self._write(terminal.render(report, colour, width, self._verbose) + "\n\n" + terminal.ways_in(report, hosts, several=several))
         self._told[report.run_id] = report
 
-    def summary(self, reports: Sequence[Report]) -> None:
+    def summary(self, reports: Sequence[Report], heading: str = "") -> None:
         """Tell one report whole, or of several those that need an eye, and a tally. What was told already is not told again."""
+        if heading:
+            self._write(heading + "\n")
         colour, width = wants_colour(self._stream), width_of(self._stream)
         known = {report.run_id for report in reports if self._knows(report)}
         if len(self._labels) > 1 or len(reports) != 1:
@@ -68,11 +70,15 @@ class View:
 
     def show(self, report: Report) -> None:
         """A stored report, with everything in it."""
-        self._write(render_show(report, wants_colour(self._stream), width_of(self._stream)))
+        self._write(render_show(report, wants_colour(self._stream), width_of(self._stream), max(self._verbose, 1)))
 
     def runs(self, rows: Sequence[Row]) -> None:
         """The table of the runs that are kept."""
         self._write(render_runs(rows, wants_colour(self._stream), width_of(self._stream)))
+
+    def scenarios(self, titles: Mapping[str, str], folders: Collection[str]) -> None:
+        """The scenarios that can be run by name, and where they lie."""
+        self._write(render_scenarios(titles, folders, wants_colour(self._stream), width_of(self._stream)))
 
     def _write(self, text: str) -> None:
         tell(text, self._stream)

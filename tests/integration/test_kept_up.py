@@ -69,8 +69,22 @@ def test_hosts_stay_up_and_show_their_own_view(program: Program, text: str, opti
     assert not program.has("live.json")
     assert program.has("report.json")
     gone = program.run("shell", "romeo", "--", "hostname")
-    assert gone.code == 3
+    assert gone.code == 64
     assert "no host romeo is up" in gone.err
+
+
+def test_of_several_runs_the_one_that_is_meant_is_entered(program: Program) -> None:
+    with held(program, GOOD, "--keep") as first, held(program, GOOD, "--keep") as second:
+        wait_until(lambda: len(list(program.runs.glob("*/*Z-*/live.json"))) == 2)
+        doubtful = program.run("shell", "romeo", "--", "hostname")
+        assert doubtful.code == 64
+        ids = [run.name.rpartition("-")[2] for run in program.directories()]
+        assert all(f"--run {key}  held" in doubtful.err for key in ids)
+        entered = {program.run("shell", "--run", key, "romeo", "--", "readlink", "/proc/self/ns/net").out for key in ids}
+        assert len(entered) == 2
+        told = program.run("shell", "--run", ids[0], "romeo", stdin=subprocess.DEVNULL)
+        assert f"romeo of held, run {ids[0]}" in told.err
+    assert (program.ended(first).code, program.ended(second).code) == (0, 0)
 
 
 def test_an_ordinary_user_enters_hosts_too(ordinary: Program) -> None:
@@ -124,7 +138,7 @@ def test_the_controllers_death_takes_held_hosts_with_it(program: Program) -> Non
         process.kill()
     program.ended(process)
     gone = program.run("shell", "romeo", "--", "hostname")
-    assert (gone.code, "no host romeo is up" in gone.err) == (3, True)
+    assert (gone.code, "no host romeo is up" in gone.err) == (64, True)
     (program.directories()[-1] / "live.json").unlink()
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator import campaign
 from tests.integration import leftovers
-from tests.integration.program import HERE, Done, Program, wait_until
+from tests.integration.program import HERE, Done, Program, scenario, wait_until
 
 LONG = HERE / "long-enough.yaml"
 pytestmark = pytest.mark.namespaces
@@ -133,6 +133,21 @@ def test_control_c_while_the_program_starts(program: Program, moment: float) -> 
     time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     ends_well(program, process, signal.SIGINT)
+
+
+def test_a_run_that_goes_on_or_never_ended_is_told_as_such(program: Program) -> None:
+    endless = scenario(program.folder, "endless", "topology: two-hosts\nsteps: [{host: romeo, run: sleep 20, timeout: 30s}]\n")
+    process = program.start("run", endless)
+    program.wait_for_hosts(process)
+    key = program.directories()[-1].name.rpartition("-")[2]
+    going = [program.run(*command) for command in (("show", "latest"), ("recheck", key))]
+    assert [(done.code, f"is still going on in process {process.pid}" in done.err) for done in going] == [(3, True)] * 2
+    assert program.run("ls").out.splitlines()[-1].split()[3:5] == ["going", "on"]
+    process.kill()
+    program.ended(process)
+    over = program.run("show", key)
+    assert (over.code, "never came to an end" in over.err) == (3, True)
+    assert program.run("ls").out.splitlines()[-1].split()[3] == "unfinished"
 
 
 LOST = """
