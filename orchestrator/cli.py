@@ -182,8 +182,8 @@ def plan(file: str) -> None:
     from orchestrator.reports.planned import render_plan
     from orchestrator.testbeds import netns
 
-    for job in pipeline.load_jobs([find_scenario(file)]):
-        click.echo(render_plan(pipeline.make_plan(job), netns.describe(job.topology)))
+    plans = [render_plan(pipeline.make_plan(job), netns.describe(job.topology)) for job in pipeline.load_jobs([find_scenario(file)])]
+    click.echo("\n\n".join(plans))
 
 
 @cli.command()

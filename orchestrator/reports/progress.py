@@ -122,7 +122,7 @@ class _Lines(_Drawn):
         if self._labelled:
             self._ink = Ink(colour=self._ink.colour, width=self._width - len(self._label))
         if self._verbose:
-            self._say(f"{plan.title}: {len(plan.steps)} steps, {plan.testbed.kind}")
+            self._say(f"{plan.title}: {len(plan.steps)} step{'s' * (len(plan.steps) != 1)}, {plan.testbed.kind}")
 
     def step_begins(self, step: PlannedStep) -> None:  # noqa: ARG002  told by shape
         """Nothing to say until it waits or ends."""

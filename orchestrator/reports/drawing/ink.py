@@ -117,7 +117,10 @@ def is_screen(stream: TextIO) -> bool:
 
 
 def width_of(stream: TextIO) -> int:
-    """How many columns a report may take on ``stream``: 80 where it is no terminal."""
+    """How many columns a report may take on ``stream``: those of ``COLUMNS``, else of the terminal, else 80."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
     return shutil.get_terminal_size((80, 24)).columns if stream.isatty() else 80
 
 

@@ -73,7 +73,8 @@ def _in_words(action: Action) -> str:
         case Remove():
             return f"remove {action.name}"
         case File():
-            return f"write {action.name} ({len(action.text.splitlines())} lines)"
+            lines = len(action.text.splitlines())
+            return f"write {action.name} ({lines} line{'s' * (lines != 1)})"
         case Snapshot():
             return ", ".join(action.tools)
         case Wait():
