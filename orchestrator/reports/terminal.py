@@ -111,8 +111,18 @@ def render_suite(
     counted = tally([report.value for report in reports]) or [("nothing ran", Style.YELLOW)]
     total = sum(report.took_ns for report in reports)
     tail = (f"  in {duration(total)} of runs" if total else "", Style.DIM)
-    blocks = [*(render(report, colour, width, verbose) for report in shown), *more, ink.line(*counted, tail)]
+    skipped = [] if verbose else ["\n".join(_skipped(ink, reports))]
+    blocks = [*(render(report, colour, width, verbose) for report in shown), *more, *filter(None, skipped), ink.line(*counted, tail)]
     return ("\n" if len(blocks) > 1 else "") + "\n\n".join(blocks)
+
+
+def _skipped(ink: Ink, reports: Sequence[Report]) -> list[str]:
+    """Why runs were skipped, each reason once: it says what to install."""
+    labels: dict[str, dict[str, None]] = {}
+    for report in reports:
+        if report.value is Value.SKIPPED and report.reason:
+            labels.setdefault(report.reason, {})[report.label] = None
+    return [row for reason, named in labels.items() for row in ink.wrapped("- ", f"{reason} (skips {', '.join(named)})")]
 
 
 __all__ = ["Progress", "fit", "progress", "render", "render_suite", "wants_colour", "width_of"]

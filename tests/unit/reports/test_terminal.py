@@ -126,6 +126,16 @@ def test_twice_verbose_tells_the_evidence_of_what_passed():
     assert twice.splitlines()[3:6] == ["    saw       two of them", "    because   asked once", "    │ frame 1"]
 
 
+def test_why_runs_were_skipped_is_told_once_and_whole(reports):
+    skipped = [replace(reports["skip"](), label=label) for label in ("a", "b", "b")]
+    assert render_suite(skipped, colour=False).splitlines() == [
+        "",
+        "- romeo's kernel 6.1.0 is older than 6.5, which the scenario needs (skips a, b)",
+        "",
+        "3 skipped",
+    ]
+
+
 def test_of_many_runs_that_failed_the_first_are_told_in_full(reports):
     failed = [replace(reports["fail"](), run_id=f"id{number}") for number in range(13)]
     text = render_suite(failed, colour=False)
