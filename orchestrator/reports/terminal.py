@@ -64,7 +64,7 @@ def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:
     if not _troubled(report):
         return [*counted, *places]
     further = [] if verbose else [f"orchestrate show {report.run_id}{runs_option(report)}"]
-    further += [f"wireshark {report.directory}/{name}" for name in report.captures if report.directory]
+    further += ["wireshark " + quote(f"{report.directory}/{name}") for name in report.captures if report.directory]
     labels = ["  look further  ", *["                "] * len(further)]
     return [*counted, *places, *(whole.line((label, Style.DIM), (line, Style.PLAIN)) for label, line in zip(labels, further, strict=False))]
 
