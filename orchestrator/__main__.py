@@ -2,7 +2,8 @@
 
 For ``run`` the process that makes hosts is forked before anything else is imported: it is then small, and gets ready while this one
 imports the rest. Surprising: standard output may lose its reader (``| head -1``) in the middle of a run, and the run goes on to its
-verdict; only what there is to say goes nowhere.
+verdict; only what there is to say goes nowhere. And Ctrl-C never raises ``KeyboardInterrupt``, which is lost with a traceback wherever
+Python happens to be in a callback of its own, as it often is while it imports.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False  # type checkers know the name; the module typing would cost a run several milliseconds here
@@ -55,20 +57,24 @@ def _prepare_streams() -> None:
     sys.stdout = io.TextIOWrapper(buffer, encoding=told.encoding, errors=told.errors, line_buffering=bool(told.line_buffering))
 
 
+def _leave_on_control_c() -> None:
+    """Until runs answer it, and after them, there is nothing to keep or to undo: the process that makes hosts ends with this one."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # whoever started us may have it ignored
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+
 def main() -> None:
     """Begin."""
-    try:
-        _prepare_streams()
-        server = None
-        if sys.argv[1:2] == ["run"]:
-            from orchestrator.testbeds.forkserver import ForkServer
+    _leave_on_control_c()
+    _prepare_streams()
+    server = None
+    if sys.argv[1:2] == ["run"]:
+        from orchestrator.testbeds.forkserver import ForkServer
 
-            server = ForkServer()
-        from orchestrator.cli import main as commands
+        server = ForkServer()
+    from orchestrator.cli import main as commands
 
-        commands(server)
-    except KeyboardInterrupt:  # so early that no command could answer it
-        sys.exit(130)
+    commands(server)
 
 
 if __name__ == "__main__":

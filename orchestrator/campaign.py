@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.record import RunRecord
@@ -32,15 +33,24 @@ class Settings(Record, frozen=True, kw_only=True):
     pause_on_fail: bool = False
 
 
-class Campaign:
-    """Runs jobs on namespaces. ``progress`` makes a watcher for each run; ``say`` tells a person what is no report."""
+class Tell(Protocol):
+    """Who tells a person how it goes."""
 
-    def __init__(self, settings: Settings, server: ForkServer, progress: Callable[[], Progress], say: Callable[[str], None]) -> None:
+    def progress(self) -> Progress:
+        """Watch one more run."""
+
+    def hold(self, report: Report, hosts: Sequence[str]) -> None:
+        """The ``hosts`` of a run stay up: its report so far."""
+
+
+class Campaign:
+    """Runs jobs on namespaces, and lets a person know through ``tell``."""
+
+    def __init__(self, settings: Settings, server: ForkServer, tell: Tell) -> None:
         self.settings = settings
         self.interrupted = ""
         self._server = server
-        self._progress = progress
-        self._say = say
+        self._tell = tell
         self._running: set[Run] = set()
         self._alone_in_the_world = True
 
@@ -74,9 +84,10 @@ class Campaign:
                 raise error
 
     async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
-        run = Run(job, self._server, Path(self.settings.runs), self._progress())
+        watcher = self._tell.progress()
+        run = Run(job, self._server, Path(self.settings.runs), watcher)
         run.wants_to_hold = self._wants_to_hold
-        run.on_hold = self._tell_of_hold
+        run.on_hold = self._tell.hold
         self._running.add(run)
         try:
             found[index] = await run.whole()
@@ -84,17 +95,12 @@ class Campaign:
             if self._alone_in_the_world:
                 raise
             found[index] = _could_not(job, run.id, error)
-            self._say(f"{job.scenario.label}: {error}")
+            watcher.run_ends(found[index])
         finally:
             self._running.discard(run)
 
     def _wants_to_hold(self, record: RunRecord) -> bool:
         return self.settings.keep or (self.settings.pause_on_fail and record.status == "failed")
-
-    def _tell_of_hold(self, record: RunRecord, hosts: Sequence[str]) -> None:
-        why = [record.reason] if record.reason else []
-        ways = ", ".join(f"orchestrate shell {host}" for host in hosts)
-        self._say("\n".join([*why, f"The hosts stay up. In another terminal: {ways}", "Ctrl-C here takes them down."]))
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -103,13 +109,15 @@ class Campaign:
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means it
             numbers.append(signal.SIGHUP)
+        before = {number: signal.getsignal(number) for number in numbers}
         for number in numbers:
             loop.add_signal_handler(number, self.interrupt, number.name)
         try:
             yield
         finally:
             for number in numbers:
-                loop.remove_signal_handler(number)
+                loop.remove_signal_handler(number)  # which would leave Python's own answer to SIGINT behind
+                signal.signal(number, before[number])
 
     def interrupt(self, name: str) -> None:
         """Stop everything; hosts that were only kept up are let go instead."""

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from orchestrator import __version__
-from orchestrator.errors import Interrupted, OrchestratorError
+from orchestrator.errors import Interrupted, OrchestratorError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from orchestrator.model.verdict import Report
+    from orchestrator.reports.listing import Row
+    from orchestrator.store import RunDirectory
     from orchestrator.testbeds.forkserver import ForkServer
 
 _USAGE = 64
@@ -30,13 +32,11 @@ class _ScenarioName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  #
     name = "file"
 
     def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from pathlib import Path
-
         from click.shell_completion import CompletionItem
 
-        from orchestrator.loading.shelves import shipped
+        from orchestrator.loading.shelves import scenario_folders
 
-        names = {path.name for folder in (Path(), Path("scenarios"), shipped("scenarios")) for path in folder.glob("*.yaml")}
+        names = {path.name for folder in scenario_folders() for path in folder.glob("*.yaml")}
         return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)] or [CompletionItem(incomplete, type="file")]
 
 
@@ -85,13 +85,15 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     gc.disable()  # imports make no garbage, and looking for it costs a tenth of them
     import asyncio
 
-    from orchestrator import campaign, pipeline
+    from orchestrator import campaign, pipeline, store
     from orchestrator.loading.shelves import find_scenario
 
     gc.enable()
     jobs = pipeline.load_jobs([find_scenario(name) for name in files])
+    if options["junit"]:
+        _must_be_writable(options["junit"])
     settings = campaign.Settings(
-        runs=options["runs"],
+        runs=str(store.kept_in(options["runs"])),
         jobs=options["jobs"],
         times=options["times"],
         keep=options["keep"],
@@ -101,8 +103,9 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
 
     quiet = options["as_json"]
     stream = sys.stderr if quiet else sys.stdout
-    view = View(stream, jobs=settings.jobs, runs=len(jobs) * settings.times, verbose=options["verbose"], quiet=quiet)
-    runner = campaign.Campaign(settings, server, view.progress, view.say)
+    labels = [job.scenario.label for job in jobs] * settings.times
+    view = View(stream, jobs=settings.jobs, labels=labels, verbose=options["verbose"], quiet=quiet)
+    runner = campaign.Campaign(settings, server, view)
     try:
         reports = asyncio.run(runner.run(jobs))
     finally:
@@ -122,6 +125,15 @@ def _print_json(reports: list[Report]) -> None:
     from orchestrator.reports.machine import report_json
 
     sys.stdout.buffer.write(report_json(reports))
+
+
+def _must_be_writable(path: str) -> None:
+    """Before anything runs, or its verdicts would have nowhere to go."""
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise UsageError(f"cannot write {path}: there is no folder {folder}")
+    if os.path.isdir(path) or not os.access(path if os.path.exists(path) else folder, os.W_OK):
+        raise UsageError(f"cannot write {path}: that is no file which you may write")
 
 
 def _write(path: str, text: str) -> None:
@@ -170,89 +182,118 @@ def plan(file: str) -> None:
     from orchestrator.reports.planned import render_plan
     from orchestrator.testbeds import netns
 
-    for job in pipeline.load_jobs([find_scenario(file)]):
-        click.echo(render_plan(pipeline.make_plan(job), netns.describe(job.topology)))
+    plans = [render_plan(pipeline.make_plan(job), netns.describe(job.topology)) for job in pipeline.load_jobs([find_scenario(file)])]
+    click.echo("\n\n".join(plans))
 
 
 @cli.command()
 @click.argument("run", metavar="RUN")
 @click.option("--scenario", type=SCENARIO, metavar="FILE", help="Judge by the expectations of this file; its steps must be those that ran.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.option("-v", "--verbose", count=True, help="List passed verdicts too.")
+@click.option("-v", "--verbose", count=True, help="List passed verdicts too; twice: their evidence.")
 @_runs_option
 def recheck(run: str, scenario: str | None, runs: str, *, as_json: bool, verbose: int) -> None:
     """Judge a stored run again, without hosts. RUN is a folder, an id, a scenario's name or 'latest'."""
-    from pathlib import Path
-
     from orchestrator import campaign, pipeline, store
     from orchestrator.loading.shelves import find_scenario
 
-    report = pipeline.recheck(store.find_run(Path(runs), run), find_scenario(scenario) if scenario else None)
-    _show(report, as_json=as_json, verbose=verbose)
+    changed = find_scenario(scenario) if scenario else None
+    report = pipeline.recheck(store.find_run(store.kept_in(runs), run), changed)
+    if as_json:
+        _print_json([report])
+    else:
+        from orchestrator.reports.listing import judged_again
+        from orchestrator.reports.view import View
+
+        View(sys.stdout, verbose=verbose).summary([report], judged_again(report, str(changed or "")))
     _leave(campaign.exit_code([report]))
 
 
 @cli.command()
 @click.argument("run", metavar="RUN", default="latest")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the evidence of passed verdicts too.")
 @_runs_option
-def show(run: str, runs: str, *, as_json: bool) -> None:
-    """Show a stored run: its steps, ladder and verdicts."""
-    from pathlib import Path
-
+def show(run: str, runs: str, *, as_json: bool, verbose: bool) -> None:
+    """Show a stored run: its steps, ladder and verdicts. RUN is a folder, an id, a scenario's name or 'latest'."""
     from orchestrator import store
     from orchestrator.model.verdict import Report as Stored
 
-    report = store.find_run(Path(runs), run).read(store.REPORT, Stored)
+    found = store.find_run(store.kept_in(runs), run)
+    store.must_have(found, store.REPORT)
+    report = found.read(store.REPORT, Stored)
     if as_json:
         _print_json([report])
         return
     from orchestrator.reports.view import View
 
-    View(sys.stdout).show(report)
-
-
-def _show(report: Report, *, as_json: bool, verbose: int) -> None:
-    if as_json:
-        _print_json([report])
-        return
-    from orchestrator.reports.view import View
-
-    View(sys.stdout, verbose=verbose).summary([report])
+    View(sys.stdout, verbose=1 + verbose).show(report)
 
 
 @cli.command("ls")
+@click.option("--scenarios", is_flag=True, help="List the scenarios that can be run by name instead.")
 @_runs_option
-def list_runs(runs: str) -> None:
+def list_runs(runs: str, *, scenarios: bool) -> None:
     """List the runs that are kept, newest last."""
-    from pathlib import Path
-
+    if scenarios:
+        _list_scenarios()
+        return
     from orchestrator import store
-    from orchestrator.reports.listing import row_of
     from orchestrator.reports.view import View
 
-    View(sys.stdout).runs([row_of(report) for report in store.reports(Path(runs))])
+    View(sys.stdout).runs([_row(run) for run in store.every_run(store.kept_in(runs))])
+
+
+def _list_scenarios() -> None:
+    from orchestrator.loading.shelves import every_scenario, title_of
+    from orchestrator.reports.view import View
+
+    found = every_scenario()
+    View(sys.stdout).scenarios({name: title_of(path) for name, path in found.items()}, {str(path.parent) for path in found.values()})
+
+
+def _row(run: RunDirectory) -> Row:
+    from orchestrator import store
+    from orchestrator.model.verdict import Report as Stored
+    from orchestrator.reports.listing import Row, row_of
+
+    state = store.state(run)
+    try:
+        if not state:
+            return row_of(run.read(store.REPORT, Stored))
+    except StoreError:
+        state = "unreadable"
+    return Row(run_id=store.run_id(run), start_ns=store.began_ns(run), label=run.path.parent.name, state=state)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument("host")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
+@click.option("--run", default="", metavar="RUN", help="Whose host, where several runs keep one of that name up.")
 @_runs_option
-def shell(host: str, command: tuple[str, ...], runs: str) -> None:
+def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
     """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there."""
-    from pathlib import Path
-
     from orchestrator import store
     from orchestrator.testbeds.shell import enter
 
-    live = store.find_live(Path(runs), host)
+    found, live = store.find_live(store.kept_in(runs), host, run)
     words = command[1:] if command[:1] == ("--",) else command
+    if not words:
+        click.echo(f"{host} of {found.path.parent.name}, run {store.run_id(found)}; leave with `exit`", err=True)
     enter(host, live.hosts[host], words, user_namespace=live.user_namespace)
 
 
 def main(server: ForkServer | None = None) -> None:
     """Obey the command line; ``server`` makes the hosts of ``run``."""
-    _guarded(lambda: cli.main(standalone_mode=False, obj=server))
+    _guarded(lambda: _obey(server))
+
+
+def _obey(server: ForkServer | None) -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError("the folder that you are in was removed: change to one that is there") from error
+    cli.main(standalone_mode=False, obj=server)
 
 
 def _guarded(work: Callable[[], Any]) -> None:
@@ -268,8 +309,6 @@ def _guarded(work: Callable[[], Any]) -> None:
     except OrchestratorError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(Interrupted.exit_code)
     except Exception as error:  # noqa: BLE001  exit status 1 would mean that an expectation failed
         sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(OrchestratorError.exit_code)

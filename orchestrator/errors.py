@@ -5,9 +5,9 @@ What TCP did (``ECONNREFUSED``) is an outcome, recorded and judged; it is never 
 ::
 
     OrchestratorError            carries ``exit_code`` and reads as a sentence a person can act on
-    |-- UsageError          64   the command line
+    |-- UsageError          64   the command line, or what it names: no such run, host, file or folder
     |-- InputProblems       65   every problem of a scenario, topology or inventory, each with its place
-    |-- StoreError           3   a run directory cannot be written or read (full disk, no such run)
+    |-- StoreError           3   a run directory cannot be written or read (full disk, a run that never ended)
     |-- TestbedError         3   hosts cannot be made or reached; says what to install or permit
     |   `-- Unsupported      2   this machine lacks what the scenario needs: SKIP with the reason
     |-- AgentError           3   an agent refused, vanished or spoke out of turn; names the host

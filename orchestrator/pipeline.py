@@ -22,7 +22,7 @@ from orchestrator.agent import protocol
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
+from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported, UsageError
 from orchestrator.loading import load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.loading.source.problems import suggestion
@@ -118,8 +118,8 @@ class Run:
         self.id = os.urandom(4).hex()
         self.wants_to_hold: Callable[[RunRecord], bool] = lambda _record: False
         """Whether the hosts stay up after the last step, until :meth:`release`."""
-        self.on_hold: Callable[[RunRecord, Sequence[str]], None] = lambda _record, _hosts: None
-        """Told, with the hosts' names, when they stay up."""
+        self.on_hold: Callable[[Report, Sequence[str]], None] = lambda _report, _hosts: None
+        """Told the report so far, and the hosts' names, when they stay up."""
         self.holding = False
         self._progress = progress
         self._runs = runs
@@ -155,12 +155,13 @@ class Run:
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
-        try:
-            record = await self._record(plan, directory, captures, began)
-        finally:
-            captures.close()
-        directory.write(store.RECORD, record)
-        report = await _conclude(plan, record, directory)
+        with store.going_on(directory):
+            try:
+                record = await self._record(plan, directory, captures, began)
+            finally:
+                captures.close()
+            directory.write(store.RECORD, record)
+            report = await _conclude(plan, record, directory)
         self._progress.run_ends(report)
         return report
 
@@ -203,17 +204,18 @@ class Run:
         self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
         record = await self._engine.run()
         if not self._reason and self.wants_to_hold(record):
-            await self._hold(directory, testbed, record)
+            await self._engine.seal()  # what a person does on the hosts is no part of the lab
+            so_far = self._engine.recorder.record(record.status, record.reason, record.end_ns)
+            directory.write(store.RECORD, so_far)
+            await self._hold(directory, testbed, await _conclude(plan, so_far, directory))
         return await self._engine.finish(record)
 
-    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
-        """Keep the hosts up until a person has seen enough."""
+    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, report: Report) -> None:
+        """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
         directory.write(store.LIVE, live)
         self.holding = True
-        if self._engine is not None:
-            await self._engine.seal()  # what a person does on the hosts is no part of the lab
-        self.on_hold(record, tuple(testbed.processes))
+        self.on_hold(report, tuple(testbed.processes))
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
         try:
@@ -267,8 +269,10 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     Evidence, verdicts and report are replaced; what was recorded is not.
 
     :raises InputProblems: the changed scenario is not well formed.
-    :raises StoreError: the run cannot be read, or the changed scenario has other steps than the one that ran.
+    :raises StoreError: the run cannot be read, or came to no record.
+    :raises UsageError: the changed scenario has other steps than the one that ran.
     """
+    store.must_have(directory, store.RECORD)
     plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
     if changed is not None:
         plan = _with_expectations_of(changed, plan)
@@ -280,10 +284,10 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
 def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
     jobs = [job for job in load_jobs([changed], to_run=False) if job.scenario.label == plan.label]
     if not jobs:
-        raise StoreError(f"{changed} holds no {plan.label}, which is what was run")
+        raise UsageError(f"{changed} holds no {plan.label}, which is what was run")
     newer = planning.plan(jobs[0].scenario, plan.testbed)
     if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
-        raise StoreError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
+        raise UsageError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
     return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
 
 

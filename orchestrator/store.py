@@ -6,20 +6,21 @@ points at a run. What hosts call things never becomes a path: names come from th
 
 from __future__ import annotations
 
+import calendar
 import errno
+import fcntl
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
 import msgspec
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import StoreError, UsageError
 from orchestrator.model.record import RunRecord
-from orchestrator.model.verdict import Report
 from orchestrator.model.words.values import Record
 
 T = TypeVar("T", bound=Record)
@@ -187,6 +188,91 @@ def _failed(what: str, path: Path, error: OSError) -> StoreError:
     return StoreError(f"cannot {what} {path}: {error.strerror or error}")
 
 
+@contextmanager
+def going_on(run: RunDirectory) -> Iterator[None]:
+    """Meanwhile :func:`state` says so to everybody. The kernel takes the lock back when this process dies."""
+    folder = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # some file systems have no locks: there nobody can tell
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(folder)
+
+
+def run_id(run: RunDirectory) -> str:
+    """As the folder's name tells."""
+    return run.path.name.rpartition("-")[2]
+
+
+def began_ns(run: RunDirectory) -> int:
+    """When it began, as the folder's name tells; 0 where that is no time."""
+    with suppress(ValueError):
+        stamp, _, rest = run.path.name.partition("Z-")[0].partition(".")
+        return calendar.timegm(time.strptime(stamp, "%Y%m%dT%H%M%S")) * 1_000_000_000 + int(rest) * 1_000_000
+    return 0
+
+
+def state(run: RunDirectory) -> str:
+    """How far it came: ``""`` to its report, else ``going on``, ``unjudged`` (it was recorded) or ``unfinished``."""
+    if run.has(REPORT):
+        return ""
+    return "going on" if _is_locked(run.path) else "unjudged" if run.has(RECORD) else "unfinished"
+
+
+def must_have(run: RunDirectory, name: str) -> None:
+    """Check that it came to a stage.
+
+    :raises StoreError: it did not; says whether it still may.
+    """
+    told = {
+        "going on": f"is still going on{_in_process(run.path)}",
+        "unjudged": f"was recorded and not judged: `orchestrate recheck {run_id(run)}` does that",
+    }
+    if not run.has(name):
+        why = told.get(state(run), "never came to an end: whoever ran it was killed, and nothing was recorded that could be judged")
+        raise StoreError(f"run {run_id(run)} of {run.path.parent.name} {why}; there is no {name} in {run.path}")
+
+
+def _is_locked(path: Path) -> bool:
+    with suppress(OSError):
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(folder)
+    return False
+
+
+def _in_process(folder: Path) -> str:
+    """Who holds the lock on ``folder``, as proc_locks(5) has it."""
+    with suppress(OSError):
+        inode = str(folder.stat().st_ino)
+        for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():
+            words = line.split()
+            if words[1] == "FLOCK" and words[5].rpartition(":")[2] == inode:
+                return f" in process {words[4]}"
+    return ""
+
+
+def kept_in(text: str) -> Path:
+    """The folder that a person named for runs; it need not be there yet.
+
+    :raises UsageError: it cannot be one.
+    """
+    try:
+        file = next((path for path in (Path(text), *Path(text).parents) if path.exists() and not path.is_dir()), None)
+    except PermissionError:
+        file = None  # told when something is to be read or written there
+    except OSError as error:
+        raise UsageError(f"--runs {text}: {error.strerror}") from error
+    if file is not None or not text:
+        raise UsageError(f"--runs {text or repr(text)}: {f'{file} is no folder' if file else 'that names no folder'}")
+    return Path(text)
+
+
 def every_run(root: Path) -> Iterator[RunDirectory]:
     """All runs under ``root``, oldest first."""
     found = [path for path in root.glob("*/*") if path.is_dir() and not path.is_symlink() and "Z-" in path.name]
@@ -196,7 +282,7 @@ def every_run(root: Path) -> Iterator[RunDirectory]:
 def find_run(root: Path, wanted: str) -> RunDirectory:
     """A run by its folder, by (the begin of) its id, by ``<scenario>`` or ``latest`` for the newest.
 
-    :raises StoreError: there is none, or several.
+    :raises UsageError: there is none, or several.
     """
     path = Path(wanted)
     if (path / PLAN).exists() or (path / RECORD).exists():
@@ -211,25 +297,26 @@ def find_run(root: Path, wanted: str) -> RunDirectory:
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        raise StoreError(f"{len(fitting)} runs begin with {wanted!r}: give more of the id")
-    raise StoreError(f"no run is called {wanted!r} in {root}; `orchestrate ls` lists them")
+        raise UsageError(f"{len(fitting)} runs begin with {wanted!r}: give more of the id")
+    if not runs:
+        raise UsageError(f"no run is kept in {root}: start one with `orchestrate run FILE`, or name another folder with --runs")
+    raise UsageError(f"no run is called {wanted!r} in {root}; `orchestrate ls` lists them")
 
 
-def find_live(root: Path, host: str) -> LiveRun:
-    """The newest run whose hosts are up, with a host of that name.
+def find_live(root: Path, host: str, wanted: str = "") -> tuple[RunDirectory, LiveRun]:
+    """The run whose hosts are up, with a host of that name; ``wanted`` says which, as for :func:`find_run`.
 
-    :raises StoreError: there is none.
+    :raises UsageError: there is none, or several.
     """
-    for run in reversed(list(every_run(root))):
+    found = []
+    for run in [find_run(root, wanted)] if wanted else every_run(root):
         with suppress(StoreError):  # most runs have none, and one of another version must not hide the others
             live = run.read(LIVE, LiveRun)
             if host in live.hosts and Path(f"/proc/{live.controller}").exists():
-                return live
-    raise StoreError(f"no host {host} is up in {root}: start one with `orchestrate run --keep FILE`")
-
-
-def reports(root: Path) -> Iterator[Report]:
-    """The reports of all runs that came to one and can be read, oldest first."""
-    for run in every_run(root):
-        with suppress(StoreError):
-            yield run.read(REPORT, Report)
+                found.append((run, live))
+    if len(found) > 1:
+        names = "".join(f"\n  --run {run_id(run)}  {run.path.parent.name}" for run, _live in found)
+        raise UsageError(f"{len(found)} runs keep a host {host} up; say whose is meant:{names}")
+    if not found:
+        raise UsageError(f"no host {host} is up in {wanted or root}: start one with `orchestrate run --keep FILE`")
+    return found[0]

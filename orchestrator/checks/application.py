@@ -157,7 +157,8 @@ def _trouble(planned: PlannedAction, told: ActionRecord, ledger: Ledger) -> str:
 def _wrote(told: ActionRecord) -> str:
     lines = told.stdout.splitlines()
     clipped = ", and more that was not kept" if told.clipped else ""
-    return (f"wrote {len(lines)} lines, the last is {lines[-1]!r}" if lines else "wrote nothing") + clipped
+    count = f"{len(lines)} lines, the last is" if len(lines) != 1 else "one line,"
+    return (f"wrote {count} {lines[-1]!r}" if lines else "wrote nothing") + clipped
 
 
 def _output(told: ActionRecord) -> tuple[str, ...]:

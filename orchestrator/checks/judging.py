@@ -79,8 +79,16 @@ class _Court:
         told = self._steps.get(planned.number)
         if planned.skip is not None or (told is not None and told.status == "skipped"):
             reason = planned.skip or (told.reason if told else "")
-            name = f"step {planned.number}: {planned.name}" if planned.name else f"step {planned.number}"
-            return [Verdict(value=Value.SKIPPED, text=name, where=planned.where, step=planned.number, reason=reason)]
+            name = planned.name or "; ".join(f"{action.host}: {typed(action.action)}" for action in planned.actions)
+            return [
+                Verdict(
+                    value=Value.SKIPPED,
+                    text=f"step {planned.number}: {name}".removesuffix(": "),
+                    where=planned.where,
+                    step=planned.number,
+                    reason=reason,
+                )
+            ]
         verdicts: list[Verdict] = []
         for action in planned.actions:
             check = partial(judge_outcome, planned.number, action, self._ledger)

@@ -35,8 +35,10 @@ def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evid
         return _packets(expectation, plan, segments)
     if isinstance(expectation, CountExpectation):
         line = Line(expectation.match, plan.testbed.topology)
-        return _count(expectation, expectation.count, [segment for segment in segments if line.fits(segment)])
-    return _count(expectation, expectation.count or _AT_LEAST_ONE, [segment for segment in segments if _is_icmp(expectation, segment)])
+        return _count(expectation, expectation.count, [segment for segment in segments if line.fits(segment)], segments)
+    messages = [segment for segment in segments if segment.protocol == "icmp"]
+    found = [segment for segment in messages if _is_icmp(expectation, segment)]
+    return _count(expectation, expectation.count or _AT_LEAST_ONE, found, messages or segments)
 
 
 def _verdict(expectation: WireExpectation, value: Value, *, reason: str = "", saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
@@ -70,8 +72,11 @@ def _is_icmp(expectation: IcmpExpectation, segment: Segment) -> bool:
     )
 
 
-def _count(expectation: CountExpectation | IcmpExpectation, wanted: Comparison, found: Sequence[Segment]) -> Verdict:
-    shown = tuple(_captured(segment) for segment in found[:_EXCERPT_LINES])
+def _count(
+    expectation: CountExpectation | IcmpExpectation, wanted: Comparison, found: Sequence[Segment], others: Sequence[Segment]
+) -> Verdict:
+    """Judge how many were ``found``; where there is none, the ``others`` are the evidence."""
+    shown = tuple(_captured(segment) for segment in (found or others)[:_EXCERPT_LINES])
     if wanted.holds(len(found)):
         return _verdict(expectation, Value.PASSED, saw=f"{len(found)}", excerpt=shown)
     return _verdict(expectation, Value.FAILED, reason=f"{len(found)} fit, {wanted} were expected", saw=f"{len(found)}", excerpt=shown)
@@ -81,7 +86,7 @@ def _packets(expectation: PacketsExpectation, plan: Plan, segments: Sequence[Seg
     lines = [None if isinstance(line, Gap) else Line(line, plan.testbed.topology) for line in expectation.lines]
     where = parting(lines, segments)
     if where is None:
-        return _verdict(expectation, Value.PASSED)
+        return _verdict(expectation, Value.PASSED, excerpt=tuple(_captured(segment) for segment in segments[:_EXCERPT_LINES]))
     wanted = [line for line in (lines[index] for index in where.lines) if line is not None]
     saw = _saw(where, wanted, segments)
     return _verdict(expectation, Value.FAILED, reason=_missed(where, wanted), saw=saw, excerpt=_excerpt(where, wanted, segments))

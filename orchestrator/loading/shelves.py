@@ -20,12 +20,38 @@ def topology_folders() -> tuple[Path, ...]:
     return (Path("topologies"), shipped("topologies"))
 
 
+def scenario_folders() -> tuple[Path, ...]:
+    """Where a scenario is looked for by name, nearest first."""
+    return (Path(), Path("scenarios"), shipped("scenarios"))
+
+
+def every_scenario() -> dict[str, Path]:
+    """Every scenario that can be run by its bare name, and its file."""
+    found = [path for folder in reversed(scenario_folders()) for path in folder.glob("*.yaml") if path.is_file()]
+    return dict(sorted({path.stem: path for path in found if _said(path, "scenario") == path.stem}.items()))
+
+
+def title_of(path: Path) -> str:
+    """The title that a scenario's file gives, without reading the rest of it."""
+    return _said(path, "title")
+
+
+def _said(path: Path, key: str) -> str:
+    """The text beside a key at the top of a file."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    value = next((line.partition(":")[2] for line in lines if line.startswith(f"{key}:")), "").partition(" #")[0].strip()
+    return value[1:-1] if value[:1] in {"'", '"'} and value[:1] == value[-1:] else value
+
+
 def find_scenario(name: str) -> Path:
     """The file that ``name`` means: a path, or a bare name with or without ``.yaml``.
 
     :raises UsageError: there is none; says where it was looked for and what comes near.
     """
-    folders = (Path(), Path("scenarios"), shipped("scenarios"))
+    folders = scenario_folders()
     bare = "/" not in name
     for folder in folders if bare else (Path(),):
         for path in (folder / name, folder / f"{name}.yaml"):

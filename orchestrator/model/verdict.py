@@ -76,7 +76,10 @@ class LadderLine(Record, frozen=True, kw_only=True):
 
 
 class StepLine(Record, frozen=True, kw_only=True):
-    """One step as a report tells it. ``hosts`` and ``typed`` run in parallel: who typed which line."""
+    """One step as a report tells it. ``hosts`` and ``typed`` run in parallel: who typed which line.
+
+    ``stopped_at`` is the index of the line that raised, was refused or never ended; -1 where all went on.
+    """
 
     number: int
     name: str
@@ -84,6 +87,7 @@ class StepLine(Record, frozen=True, kw_only=True):
     took_ns: int
     hosts: tuple[str, ...] = ()
     typed: tuple[str, ...] = ()
+    stopped_at: int = -1
 
 
 class Report(Record, frozen=True, kw_only=True):

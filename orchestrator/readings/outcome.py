@@ -15,6 +15,8 @@ from orchestrator.model.words.actions import Action, Calls, Run
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Json
 
+_COMMAND_LINE = re.compile(r"\A\S+ -w \d+ .*? --comment orchestrate:\S+: ", re.DOTALL)
+
 
 def early(action: Action, told: ActionRecord) -> str:
     """Say which call of a list raised before the last one could speak; empty if none did."""
@@ -76,9 +78,17 @@ def value_of(told: ActionRecord) -> Json:
 
 def gave(told: ActionRecord) -> str:
     """What it gave, as the end of a sentence."""
+    if told.exceptions[:1] == ("ChangeRefused",):
+        return f"was refused: {_last_words(told.message)}"
     if told.exceptions or told.status == "raised":
         return f"raised {exception(told.exceptions, told.errno, told.message)}"
     return f"returned {literal(value_of(told))}"
+
+
+def _last_words(message: str) -> str:
+    """What the tool said, in a line: without its command line, to which our own mark was added, and without its advice."""
+    lines = [line.strip() for line in _COMMAND_LINE.sub("", message).splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith("Try `"))
 
 
 def exception(names: tuple[str, ...], errno: str, message: str) -> str:

@@ -6,7 +6,7 @@ It does not read run directories. Times are UTC, as in the names of the director
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from orchestrator.model.verdict import Report, Value
 from orchestrator.model.words.values import Record
@@ -16,13 +16,14 @@ from orchestrator.reports.terminal import render
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One stored run. ``value`` is ``None`` where a run never came to its verdicts."""
+    """One stored run. ``value`` is ``None`` where a run never came to its verdicts; ``state`` then says how far it came."""
 
     run_id: str
     start_ns: int
     label: str
     value: Value | None = None
     took_ns: int = 0
+    state: str = "unjudged"
 
 
 def row_of(report: Report) -> Row:
@@ -53,7 +54,7 @@ def _row(ink: Ink, row: Row, run_id: int, word: int) -> str:
 
 
 def _word(row: Row) -> tuple[str, Style]:
-    return WORDS[row.value] if row.value else ("unjudged", Style.DIM)
+    return WORDS[row.value] if row.value else (row.state, Style.DIM)
 
 
 def when(ns: int) -> str:
@@ -61,6 +62,20 @@ def when(ns: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(ns // 1_000_000_000))
 
 
-def render_show(report: Report, colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
+def judged_again(report: Report, changed: str) -> str:
+    """Which run was judged again, and by whose expectations: those of the file ``changed``, or those that it ran with."""
+    whose = f"the expectations of {changed}" if changed else "the expectations that it ran with"
+    return f"run {report.run_id} of {when(report.start_ns)} UTC, judged again by {whose}"
+
+
+def render_scenarios(titles: Mapping[str, str], folders: Collection[str], colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
+    """List scenarios by name with their titles, and below them the folders that they lie in."""
+    ink = Ink(colour=colour, width=min(width, WIDEST))
+    name = max(map(len, titles), default=0)
+    rows = [ink.line((cell(key, name) + "  ", Style.CYAN), (title, Style.PLAIN)) for key, title in titles.items()]
+    return "\n".join([*rows, *([""] if rows else []), f"from {', '.join(sorted(folders))}" if rows else "no scenarios here"])
+
+
+def render_show(report: Report, colour: bool, width: int = 80, verbose: int = 1) -> str:  # noqa: FBT001  as render
     """Tell a stored run in full, with when it was."""
-    return f"{render(report, colour, width, verbose=1)}\n  run {report.run_id}, {when(report.start_ns)} UTC"
+    return f"{render(report, colour, width, verbose)}\n  run {report.run_id}, {when(report.start_ns)} UTC"

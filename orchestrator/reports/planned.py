@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.agent.protocol import decode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
-from orchestrator.model.words.actions import Iptables, Offload, Remove, Sysctl
-from orchestrator.model.words.expectations import AnyExpectation
+from orchestrator.model.words.actions import Iptables, Offload, Ready, Remove, Run, Start, Sysctl
+from orchestrator.model.words.expectations import AnyExpectation, Outcome, PacketsExpectation
+from orchestrator.model.words.segments import Gap
 from orchestrator.reports.drawing.ink import Ink, Style, duration
 from orchestrator.reports.telling.sheet import action_lines, typed
 
@@ -121,20 +122,31 @@ def _action(ink: Ink, action: PlannedAction, name: int, lead: str) -> list[str]:
 
 
 def _must(action: PlannedAction) -> str:
-    """What the action itself must give."""
-    outcome = action.outcome
-    if outcome is None:
-        return ""
+    """When a program counts as ready, and what the action itself must give."""
+    outcome = action.outcome or Outcome()
     raises = f"must raise {outcome.raises}" if outcome.raises else ""
-    returns = f"must return {decode_value(outcome.returns)!r}" if outcome.has_return and not outcome.any_return else ""
-    return ", ".join(filter(None, [raises, returns, f"must write {outcome.stdout}" if outcome.stdout else ""]))
+    gives = "must end with exit status" if isinstance(action.action, Run) else "must return"
+    returns = f"{gives} {decode_value(outcome.returns)!r}" if outcome.has_return and not outcome.any_return else ""
+    if isinstance(action.action, Run) and not outcome.has_return and not outcome.raises:
+        returns = f"{gives} 0"
+    return ", ".join(filter(None, [_readiness(action), raises, returns, f"must write {outcome.stdout}" if outcome.stdout else ""]))
+
+
+def _readiness(action: PlannedAction) -> str:
+    ready = action.action.ready if isinstance(action.action, Start) else Ready()
+    if ready.listening is not None:
+        return f"ready when it listens on port {ready.listening}"
+    return f"ready when its output fits {ready.output}" if ready.output is not None else ""
 
 
 def _expectation(ink: Ink, expectation: AnyExpectation, label: str) -> list[str]:
     within = getattr(expectation, "within_ns", 0)
     tail = f"  within {duration(within)}" if within else ""
     skip = f"  would be skipped: {expectation.skip}" if expectation.skip else ""
-    return [ink.line((label, Style.DIM), (expectation.text, Style.PLAIN), (tail + skip, Style.DIM))]
+    told = ink.line((label, Style.DIM), (expectation.text, Style.PLAIN), (tail + skip, Style.DIM))
+    lines = expectation.lines if isinstance(expectation, PacketsExpectation) else ()
+    under = " " * (len(label) + 2)
+    return [told, *(ink.line((under, Style.PLAIN), ("..." if isinstance(line, Gap) else line.text, Style.PLAIN)) for line in lines)]
 
 
 def _afterwards(ink: Ink, expectations: Sequence[AnyExpectation]) -> list[str]:

@@ -7,17 +7,17 @@ longer than a person notices; and when it ends its lines vanish, because the rep
 
 from __future__ import annotations
 
-import os
 import time
+from collections.abc import Sequence
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
-from orchestrator.reports.drawing.findings import headline
-from orchestrator.reports.drawing.ink import WIDEST, Ink, Span, Style, fit, wants_colour, width_of
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Span, Style, fit, is_screen, tell, wants_colour, width_of
 from orchestrator.reports.drawing.steps import host_width, step_row
+from orchestrator.reports.drawing.suite import label_width, suite_row
 from orchestrator.reports.telling.sheet import step_line
 
 if TYPE_CHECKING:
@@ -49,25 +49,27 @@ class Progress(Protocol):
     def run_ends(self, report: Report) -> None:
         """Everything is judged."""
 
+    def make_room(self) -> None:
+        """A report comes, and takes the place of what was drawn."""
+
     def close(self) -> None:
         """Leave the screen as it was, also when a run broke off; may be called twice."""
 
 
-def progress(stream: TextIO, jobs: int, verbose: bool, runs: int = 1) -> Progress:  # noqa: FBT001  the stage's fixed shape
-    """Watch one of ``runs`` runs, ``jobs`` of them side by side, on ``stream``."""
-    terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    several = max(runs, jobs) > 1
-    if terminal and jobs <= 1:
-        return _Watched(stream, several=several)
-    return _Lines(stream, several=several, labelled=jobs > 1, verbose=verbose)
+def progress(stream: TextIO, jobs: int, verbose: bool, labels: Sequence[str] = ()) -> Progress:  # noqa: FBT001  the stage's fixed shape
+    """Watch one of the runs called ``labels``, ``jobs`` of them side by side, on ``stream``."""
+    if is_screen(stream) and jobs <= 1:
+        return _Watched(stream, labels)
+    return _Lines(stream, labels, labelled=jobs > 1 and len(labels) > 1, verbose=verbose)
 
 
 class _Drawn:
     """What both ways of watching share: rows as the report draws them, and the stream."""
 
-    def __init__(self, stream: TextIO, *, several: bool) -> None:
+    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
         self._stream = stream
-        self._several = several
+        self._several = len(labels) > 1
+        self._labels = label_width(labels)
         self._width = min(width_of(stream), WIDEST)
         self._ink = Ink(colour=wants_colour(stream), width=self._width)
         self._label = ""
@@ -79,10 +81,14 @@ class _Drawn:
         self._hosts = host_width([step_line(step) for step in plan.steps])
 
     def run_ends(self, report: Report) -> None:
-        """Leave the headline where more runs follow; a single run's report begins with it anyway."""
-        self.close()
+        """Leave a line where more runs follow; a single run's report tells it all."""
+        self.make_room()
         if self._several:
-            self._write(headline(self._ink, report))
+            tell(suite_row(Ink(colour=self._ink.colour, width=self._width), report, self._labels), self._stream)
+
+    def make_room(self) -> None:
+        """What was drawn vanishes where it can."""
+        self.close()
 
     def close(self) -> None:
         """Give nothing back: lines that were written stay."""
@@ -93,19 +99,15 @@ class _Drawn:
     def _beneath(self, text: str, style: Style = Style.DIM) -> str:
         return self._ink.line((" " * (10 + self._hosts), Style.PLAIN), (text, style))
 
-    def _write(self, row: str) -> None:
-        self._stream.write(fit(row, self._stream) + "\n")
-        self._stream.flush()
-
 
 class _Lines(_Drawn):
-    """A line when a step ends, for logs; of several runs their headlines and failed steps. ``verbose`` adds begins, waits and all steps.
+    """A line when a step ends, for logs; of several runs only a line when one ends. ``verbose`` adds begins, waits and all steps.
 
     The report of a single run tells the same steps: its lines are held back until the run has lasted so long that somebody wonders.
     """
 
-    def __init__(self, stream: TextIO, *, several: bool, labelled: bool, verbose: bool) -> None:
-        super().__init__(stream, several=several)
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, labelled: bool, verbose: bool) -> None:
+        super().__init__(stream, labels)
         self._labelled = labelled
         self._verbose = verbose
         self._waited = ""
@@ -120,7 +122,7 @@ class _Lines(_Drawn):
         if self._labelled:
             self._ink = Ink(colour=self._ink.colour, width=self._width - len(self._label))
         if self._verbose:
-            self._say(f"{plan.title}: {len(plan.steps)} steps, {plan.testbed.kind}")
+            self._say(f"{plan.title}: {len(plan.steps)} step{'s' * (len(plan.steps) != 1)}, {plan.testbed.kind}")
 
     def step_begins(self, step: PlannedStep) -> None:  # noqa: ARG002  told by shape
         """Nothing to say until it waits or ends."""
@@ -134,18 +136,16 @@ class _Lines(_Drawn):
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
         """The row of the report, now."""
-        failed = record.status == "failed"
-        if self._several and not (self._verbose or failed):
+        if self._several and not self._verbose:
             return
         for row in self._drawn(step, record):
             self._say(row)
-        if failed and record.reason:
+        if record.status == "failed" and record.reason:
             self._say(self._beneath(record.reason, Style.RED))
 
-    def run_ends(self, report: Report) -> None:
+    def make_room(self) -> None:
         """Forget what was held back: the report tells it."""
         self._held = None
-        super().run_ends(report)
 
     def close(self) -> None:
         """Where a run broke off there is no report: say what was held back."""
@@ -159,14 +159,14 @@ class _Lines(_Drawn):
             return
         if self._held:
             self.close()
-        self._write(f"{self._label}: {row.removeprefix('  ')}" if self._labelled else row)
+        tell(f"{self._label}: {row.removeprefix('  ')}" if self._labelled else row, self._stream)
 
 
 class _Watched(_Drawn):
     """A terminal: a row for each step, the running one with a spinner and what it waits for."""
 
-    def __init__(self, stream: TextIO, *, several: bool) -> None:
-        super().__init__(stream, several=several)
+    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
+        super().__init__(stream, labels)
         self._lock = Lock()
         self._rows: list[str] = []
         self._running: tuple[PlannedStep, float] | None = None
@@ -224,7 +224,8 @@ class _Watched(_Drawn):
     def _picture(self) -> Text:
         from rich.text import Text
 
-        rows = [self._ink.line((self._label, Style.BOLD)), *self._rows[-_ROWS:], *self._running_rows()]
+        last = " "  # a row for the ^C that a terminal shows: at the end of a full row it would push everything up
+        rows = [self._ink.line((self._label, Style.BOLD)), *self._rows[-_ROWS:], *self._running_rows(), last]
         return Text("\n", no_wrap=True, overflow="crop").join(Text.from_ansi(fit(row, self._stream)) for row in rows)
 
     def _running_rows(self) -> list[str]:

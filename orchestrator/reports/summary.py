@@ -25,6 +25,7 @@ _FINGERPRINT = ("kernel", "python", "ip", "iptables")
 def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Verdicts, directory: str) -> Report:
     """Make the report of a run whose files are in ``directory``."""
     by_number = {step.number: step for step in record.steps}
+    by_id = {action.id: action for action in record.actions}
     return Report(
         run_id=record.run_id,
         label=record.label or plan.label,
@@ -37,7 +38,7 @@ def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Ver
         took_ns=max(record.end_ns - record.start_ns, 0),
         fingerprint=fingerprint(plan.testbed.kind, record.hosts),
         captures=tuple(capture.file for capture in record.captures if capture.file),
-        steps=tuple(step_line(step, by_number.get(step.number)) for step in plan.steps),
+        steps=tuple(step_line(step, by_number.get(step.number), by_id) for step in plan.steps),
         ladder=ladder(evidence, [host.name for host in plan.hosts]),
         verdicts=verdicts.verdicts,
     )

@@ -6,21 +6,26 @@ Without ``verbose`` the text is bounded, whatever the length of the run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import PurePath
+from shlex import quote
 
 from orchestrator.model.verdict import Report, Value, Verdict
 from orchestrator.reports.drawing.arrows import ladder_rows
-from orchestrator.reports.drawing.findings import WORDS, finding, headline, is_bad, tally, verdict_rows
-from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, cell, clean, duration, fit, wants_colour, width_of
+from orchestrator.reports.drawing.findings import finding, headline, is_bad, tally, verdict_rows
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, duration, fit, wants_colour, width_of
 from orchestrator.reports.drawing.steps import step_rows
 from orchestrator.reports.progress import Progress, progress
 
 _FINDINGS = 5
 """How many findings are told in full before the reader is sent to the stored report."""
 
+_IN_FULL = 10
+"""How many runs of a suite are told in full at its end; each had a line of its own before."""
+
 
 def render(report: Report, colour: bool, width: int = 80, verbose: int = 0) -> str:  # noqa: FBT001  the stage's fixed shape
-    """Tell one run. ``verbose`` lists each line typed, the whole ladder and every verdict, the passed ones too."""
+    """Tell one run. ``verbose`` lists each line typed, the whole ladder and every verdict, the passed ones too; 2: with evidence."""
     ink = Ink(colour=colour, width=min(width, WIDEST))
     bad = [verdict for verdict in report.verdicts if is_bad(verdict)]
     failed = {verdict.step for verdict in bad if verdict.value is not Value.INCONCLUSIVE and verdict.step}
@@ -30,7 +35,7 @@ def render(report: Report, colour: bool, width: int = 80, verbose: int = 0) -> s
         steps,
         ladder_rows(ink, report.ladder, whole=verbose > 0),
         *_findings(ink, bad, whole=verbose > 0),
-        verdict_rows(ink, report.verdicts) if verbose else [],
+        verdict_rows(ink, report.verdicts, evidence=verbose > 1) if verbose else [],
         _foot(ink, report, verbose),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
@@ -58,8 +63,8 @@ def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:
     places += ink.wrapped("  ", report.fingerprint, Style.DIM) if report.fingerprint and (verbose or _troubled(report)) else []
     if not _troubled(report):
         return [*counted, *places]
-    further = [] if verbose else [f"orchestrate show {report.run_id}"]
-    further += [f"wireshark {report.directory}/{name}" for name in report.captures if report.directory]
+    further = [] if verbose else [f"orchestrate show {report.run_id}{runs_option(report)}"]
+    further += ["wireshark " + quote(f"{report.directory}/{name}") for name in report.captures if report.directory]
     labels = ["  look further  ", *["                "] * len(further)]
     return [*counted, *places, *(whole.line((label, Style.DIM), (line, Style.PLAIN)) for label, line in zip(labels, further, strict=False))]
 
@@ -68,34 +73,56 @@ def _troubled(report: Report) -> bool:
     return report.value not in {Value.PASSED, Value.SKIPPED}
 
 
-def render_suite(reports: Sequence[Report], colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
-    """Tell many runs: one line each, with the first thing that needs an eye, and a tally."""
+def render_end(report: Report, colour: bool, width: int = 80) -> str:  # noqa: FBT001  as render
+    """Tell the end of a run whose report was read while its hosts stayed up."""
     ink = Ink(colour=colour, width=min(width, WIDEST))
-    word = max((len(WORDS[report.value][0]) for report in reports), default=0)
-    label = min(max((len(report.label) for report in reports), default=0), 40)
-    rows = [_suite_row(ink, report, word, label) for report in reports]
-    total = sum(report.took_ns for report in reports)
+    return "\n\n".join("\n".join(block) for block in (_head(ink, report), _foot(ink, report, 0)))
+
+
+def ways_in(report: Report, hosts: Sequence[str], *, several: bool) -> str:
+    """What to do while hosts stay up; commands are whole, to be copied."""
+    which = f" --run {report.run_id}" if several else ""
+    ways = [f"  orchestrate shell{which}{runs_option(report)} {host}" for host in hosts]
+    return "\n".join(["The hosts stay up. In another terminal:", *ways, "Ctrl-C here takes them down."])
+
+
+def runs_option(report: Report) -> str:
+    """`` --runs DIR`` for the commands that must find this run, where it is not kept in the folder that they look in."""
+    folder = PurePath(report.directory).parent.parent
+    return "" if not report.directory or str(folder) == "runs" else f" --runs {quote(str(folder))}"
+
+
+def render_suite(
+    reports: Sequence[Report],
+    colour: bool,  # noqa: FBT001  as render
+    width: int = 80,
+    verbose: int = 0,
+    known: Collection[str] = (),
+) -> str:
+    """Close many runs, each of which had a line when it ended: those that went wrong in full, or ``verbose`` all of them, and a tally.
+
+    ``known`` are the ids of runs that were told in full already.
+    """
+    ink = Ink(colour=colour, width=min(width, WIDEST))
+    wanted = [report for report in reports if report.run_id not in known and (verbose or _troubled(report))]
+    shown = wanted if verbose else wanted[:_IN_FULL]
+    hidden = len(wanted) - len(shown)
+    more = [ink.line((f"… {hidden} more, of which `orchestrate ls` knows the ids", Style.DIM))] if hidden else []
     counted = tally([report.value for report in reports]) or [("nothing ran", Style.YELLOW)]
+    total = sum(report.took_ns for report in reports)
     tail = (f"  in {duration(total)} of runs" if total else "", Style.DIM)
-    return "\n".join([*rows, "", ink.line(*counted, tail)] if rows else [ink.line(*counted)])
+    skipped = [] if verbose else ["\n".join(_skipped(ink, reports))]
+    blocks = [*(render(report, colour, width, verbose) for report in shown), *more, *filter(None, skipped), ink.line(*counted, tail)]
+    return ("\n" if len(blocks) > 1 else "") + "\n\n".join(blocks)
 
 
-def _suite_row(ink: Ink, report: Report, word: int, label: int) -> str:
-    text, style = WORDS[report.value]
-    took = duration(report.took_ns) if report.took_ns else ""
-    return ink.line(
-        (text.ljust(word), style),
-        ("  " + cell(report.label, label), Style.PLAIN),
-        (f"{took:>9}", Style.DIM),
-        ("  " + _first_trouble(report), Style.PLAIN),
-    )
-
-
-def _first_trouble(report: Report) -> str:
-    bad = next((verdict for verdict in report.verdicts if is_bad(verdict)), None)
-    if bad is not None:
-        return clean(f"line {bad.where.line}: {bad.text}" if bad.where else bad.reason or bad.text)
-    return "" if report.value is Value.PASSED else clean(report.reason)
+def _skipped(ink: Ink, reports: Sequence[Report]) -> list[str]:
+    """Why runs were skipped, each reason once: it says what to install."""
+    labels: dict[str, dict[str, None]] = {}
+    for report in reports:
+        if report.value is Value.SKIPPED and report.reason:
+            labels.setdefault(report.reason, {})[report.label] = None
+    return [row for reason, named in labels.items() for row in ink.wrapped("- ", f"{reason} (skips {', '.join(named)})")]
 
 
 __all__ = ["Progress", "fit", "progress", "render", "render_suite", "wants_colour", "width_of"]

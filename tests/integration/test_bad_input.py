@@ -76,8 +76,37 @@ def test_a_bad_filter_is_told_with_its_place(program: Program) -> None:
 def test_a_run_that_is_not_there(program: Program) -> None:
     for words in (["show", "nothing"], ["recheck", "nothing"], ["shell", "romeo"], ["show"]):
         done = program.run(*words)
-        assert done.code == 3, words
+        assert done.code == 64, words
         assert len(done.err.splitlines()) == 1
+
+
+def test_places_that_can_hold_nothing_are_told_before_anything_runs(program: Program) -> None:
+    (program.folder / "file").write_text("")
+    places = (["--runs", str(program.folder / "file" / "x")], ["--runs", ""], ["--junit", "/nowhere/x"], ["--junit", str(program.folder)])
+    for place in places:
+        done = program.run("run", *place, "connection-refused")
+        assert (done.code, done.out, len(done.err.splitlines())) == (64, "", 1), place
+    assert not program.runs.exists()
+
+
+@pytest.mark.parametrize("words", [["validate", "connection-refused"], ["run", "connection-refused"], ["ls"], ["schema"]])
+def test_a_folder_that_was_removed_around_us(program: Program, words: list[str]) -> None:
+    left = ["sh", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', str(program.folder / "gone")]
+    made = Program(program.folder, before=left)
+    done = made.run(*words)
+    assert (done.code, done.out) == (64, "")
+    assert done.err == "the folder that you are in was removed: change to one that is there\n"
+
+
+def test_the_scenarios_that_can_be_run_by_name_are_listed(program: Program) -> None:
+    scenario(program.folder, "mine", "topology: two-hosts\nsteps: [{host: romeo, run: ls}]\n")
+    done = program.run("ls", "--scenarios", cwd=program.folder)
+    assert done.code == 0
+    rows = {line.split()[0]: line for line in done.out.splitlines() if line}
+    assert set(rows) >= {path.stem for path in (ROOT / "scenarios").glob("*.yaml")} | {"mine"}
+    assert rows["mine"].split(maxsplit=1)[1] == "Mine"
+    assert rows["connection-refused"].endswith("TCP connection refused")
+    assert done.out.splitlines()[-1] == f"from ., {ROOT / 'scenarios'}"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -55,15 +55,36 @@ def looks_around(program: Program) -> None:
 @pytest.mark.parametrize(("text", "options", "code"), [(GOOD, ["--keep"], 0), (BAD, ["--keep"], 1), (BAD, ["--pause-on", "fail"], 1)])
 def test_hosts_stay_up_and_show_their_own_view(program: Program, text: str, options: list[str], code: int) -> None:
     with held(program, text, *options) as process:
+        assert process.stdout is not None
+        so_far = list(iter(process.stdout.readline, "Ctrl-C here takes them down.\n"))
         looks_around(program)
     done = program.ended(process)
     assert done.code == code, done
-    assert "orchestrate shell romeo" in done.out
+    assert so_far[0].startswith("FAIL" if code else "PASS")
+    assert any("romeo   sock = socket.socket()" in line or "romeo   … sock.connect" in line for line in so_far)
+    assert any("ConnectionRefusedError" in line for line in so_far) == bool(code)
+    assert so_far[-2:] == [f"  orchestrate shell --runs {program.runs} {host}\n" for host in ("romeo", "juliet")]
+    assert done.out.count("ConnectionRefusedError") == 0  # it was told
+    assert done.out.startswith("FAIL" if code else "PASS")
     assert not program.has("live.json")
     assert program.has("report.json")
     gone = program.run("shell", "romeo", "--", "hostname")
-    assert gone.code == 3
+    assert gone.code == 64
     assert "no host romeo is up" in gone.err
+
+
+def test_of_several_runs_the_one_that_is_meant_is_entered(program: Program) -> None:
+    with held(program, GOOD, "--keep") as first, held(program, GOOD, "--keep") as second:
+        wait_until(lambda: len(list(program.runs.glob("*/*Z-*/live.json"))) == 2)
+        doubtful = program.run("shell", "romeo", "--", "hostname")
+        assert doubtful.code == 64
+        ids = [run.name.rpartition("-")[2] for run in program.directories()]
+        assert all(f"--run {key}  held" in doubtful.err for key in ids)
+        entered = {program.run("shell", "--run", key, "romeo", "--", "readlink", "/proc/self/ns/net").out for key in ids}
+        assert len(entered) == 2
+        told = program.run("shell", "--run", ids[0], "romeo", stdin=subprocess.DEVNULL)
+        assert f"romeo of held, run {ids[0]}" in told.err
+    assert (program.ended(first).code, program.ended(second).code) == (0, 0)
 
 
 def test_an_ordinary_user_enters_hosts_too(ordinary: Program) -> None:
@@ -117,7 +138,7 @@ def test_the_controllers_death_takes_held_hosts_with_it(program: Program) -> Non
         process.kill()
     program.ended(process)
     gone = program.run("shell", "romeo", "--", "hostname")
-    assert (gone.code, "no host romeo is up" in gone.err) == (3, True)
+    assert (gone.code, "no host romeo is up" in gone.err) == (64, True)
     (program.directories()[-1] / "live.json").unlink()
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
 
+from orchestrator import campaign
 from tests.integration import leftovers
-from tests.integration.program import HERE, Done, Program, wait_until
+from tests.integration.program import HERE, Done, Program, scenario, wait_until
 
 LONG = HERE / "long-enough.yaml"
 pytestmark = pytest.mark.namespaces
@@ -130,6 +133,52 @@ def test_control_c_while_the_program_starts(program: Program, moment: float) -> 
     time.sleep(moment)
     os.killpg(process.pid, signal.SIGINT)
     ends_well(program, process, signal.SIGINT)
+
+
+def test_a_run_that_goes_on_or_never_ended_is_told_as_such(program: Program) -> None:
+    endless = scenario(program.folder, "endless", "topology: two-hosts\nsteps: [{host: romeo, run: sleep 20, timeout: 30s}]\n")
+    process = program.start("run", endless)
+    program.wait_for_hosts(process)
+    key = program.directories()[-1].name.rpartition("-")[2]
+    going = [program.run(*command) for command in (("show", "latest"), ("recheck", key))]
+    assert [(done.code, f"is still going on in process {process.pid}" in done.err) for done in going] == [(3, True)] * 2
+    assert program.run("ls").out.splitlines()[-1].split()[3:5] == ["going", "on"]
+    process.kill()
+    program.ended(process)
+    over = program.run("show", key)
+    assert (over.code, "never came to an end" in over.err) == (3, True)
+    assert program.run("ls").out.splitlines()[-1].split()[3] == "unfinished"
+
+
+LOST = """
+import os, signal, sys, types, weakref
+from orchestrator.__main__ import main
+
+def commands(server):
+    class Lock: pass
+    lock = Lock()
+    gone = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    del lock
+    print("it went on")
+
+sys.modules["orchestrator.cli"] = types.SimpleNamespace(main=commands)
+main()
+"""
+
+
+def test_control_c_is_not_lost_in_a_callback_of_pythons_own() -> None:
+    """There an exception is printed and forgotten, and modules that are being imported leave by way of such callbacks."""
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_after_the_runs_control_c_means_what_it_meant_before() -> None:
+    before = signal.signal(signal.SIGINT, answer := lambda *_: None)
+    try:
+        asyncio.run(campaign.Campaign(campaign.Settings(), None, None).run([]))  # type: ignore[arg-type]
+        assert signal.getsignal(signal.SIGINT) is answer
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("moment", moments(4))

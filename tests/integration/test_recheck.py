@@ -32,7 +32,9 @@ def changed(program: Program, old: str, new: str) -> Path:
 
 def test_the_same_run_gives_the_same_verdicts(ran: Program) -> None:
     before = ran.stage("verdicts")
-    assert ran.run("recheck", "latest").code == 0
+    done = ran.run("recheck", "latest")
+    assert done.code == 0
+    assert "judged again by the expectations that it ran with\n" in done.out
     assert ran.stage("verdicts") == before
 
 
@@ -40,6 +42,8 @@ def test_changed_expectations_judge_the_run_anew(ran: Program) -> None:
     wrong = changed(ran, "juliet.4000 > romeo R. 0:0(0) ack 1", "juliet.4000 > romeo S. 0:0(0) ack 1")
     failed = ran.run("recheck", "latest", "--scenario", wrong)
     assert failed.code == 1, failed
+    assert failed.out.startswith("run ")
+    assert f"judged again by the expectations of {wrong}\n" in failed.out
     assert ran.stage("report")["value"] == "failed"
     right = changed(ran, "juliet.4000 > romeo R. 0:0(0) ack 1", "juliet.4000 > romeo R.")
     assert ran.run("recheck", "latest", "--scenario", right).code == 0
@@ -51,11 +55,11 @@ def test_other_steps_are_another_run(ran: Program) -> None:
     before = ran.stage("plan")
     other = changed(ran, '(("juliet", 4000))', '(("juliet", 4001))')
     done = ran.run("recheck", "latest", "--scenario", other)
-    assert (done.code, done.out) == (3, "")
+    assert (done.code, done.out) == (64, "")
     assert done.err == f"{other} has other steps than the run: only expectations can be changed for a recheck; run it anew\n"
     assert ran.stage("plan") == before
     done = ran.run("recheck", "latest", "--scenario", "open-socket")
-    assert done.code == 3
+    assert done.code == 64
     assert "holds no connection-refused, which is what was run" in done.err
 
 

@@ -1,12 +1,12 @@
-"""Runs found again: by folder, id, scenario or `latest`; hosts that are up; reports that can be read."""
+"""Runs found again: by folder, id, scenario or `latest`; hosts that are up; and how far a run came."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from orchestrator import store
-from orchestrator.errors import StoreError
-from orchestrator.model.verdict import Report, Value
+from orchestrator.errors import StoreError, UsageError
 from orchestrator.model.words.values import Where
 from orchestrator.store import RunDirectory
 
@@ -54,19 +54,19 @@ def test_a_run_by_its_folder_wherever_it_is(runs, tmp_path, monkeypatch, file):
 
 
 def test_an_id_that_several_begin_with(runs):
-    with pytest.raises(StoreError, match=r"^2 runs begin with '7f': give more of the id$"):
+    with pytest.raises(UsageError, match=r"^2 runs begin with '7f': give more of the id$"):
         store.find_run(runs[0], "7f")
 
 
 @pytest.mark.parametrize("wanted", ["b0", "latests", "3a9c", "refuse"])
 def test_a_run_that_is_not_there(runs, wanted):
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(UsageError) as caught:
         store.find_run(runs[0], wanted)
     assert str(caught.value) == f"no run is called {wanted!r} in {runs[0]}; `orchestrate ls` lists them"
 
 
 def test_no_run_at_all(tmp_path):
-    with pytest.raises(StoreError, match=r"^no run is called 'latest' in "):
+    with pytest.raises(UsageError, match=r"^no run is kept in .*: start one with"):
         store.find_run(tmp_path, "latest")
 
 
@@ -80,21 +80,26 @@ def keep(run, controller, **hosts):
 GONE = 2**22 + 1  # above the largest process id there is (PID_MAX_LIMIT of linux/threads.h)
 
 
-def test_the_newest_run_with_such_a_host(runs):
+def test_the_run_with_such_a_host(runs):
     root, made = runs
     keep(made[0], os.getpid(), romeo=1, juliet=2)
     keep(made[1], os.getpid(), romeo=3)
-    assert store.find_live(root, "romeo").hosts == {"romeo": 3}
-    assert store.find_live(root, "juliet").hosts == {"romeo": 1, "juliet": 2}
+    run, live = store.find_live(root, "juliet")
+    assert (run.path, live.hosts) == (made[0].path, {"romeo": 1, "juliet": 2})
+    assert store.find_live(root, "romeo", "7f0")[1].hosts == {"romeo": 3}
+    with pytest.raises(UsageError) as caught:
+        store.find_live(root, "romeo")
+    told = "2 runs keep a host romeo up; say whose is meant:\n  --run 7f3a9c  refused\n  --run 7f0000  refused"
+    assert str(caught.value) == told
 
 
 def test_a_controller_that_was_killed_left_no_hosts(runs):
     root, made = runs
     keep(made[0], os.getpid(), romeo=1)
     keep(made[2], GONE, romeo=9)
-    assert store.find_live(root, "romeo").hosts == {"romeo": 1}
+    assert store.find_live(root, "romeo")[1].hosts == {"romeo": 1}
     keep(made[0], GONE, romeo=1)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(UsageError) as caught:
         store.find_live(root, "romeo")
     assert str(caught.value) == f"no host romeo is up in {root}: start one with `orchestrate run --keep FILE`"
 
@@ -103,16 +108,50 @@ def test_what_another_version_left_hides_no_host(runs):
     root, made = runs
     keep(made[0], os.getpid(), romeo=1)
     (made[2].path / store.LIVE).write_text('{"pid": 4}')
-    assert store.find_live(root, "romeo").hosts == {"romeo": 1}
+    assert store.find_live(root, "romeo")[1].hosts == {"romeo": 1}
 
 
-# -- reports
+# -- how far a run came
 
 
-def test_the_reports_that_can_be_read(runs):
-    root, made = runs
-    for run in (made[0], made[2]):
-        report = Report(run_id=run.path.name[-6:], label="x", title="", value=Value.PASSED, status="completed", start_ns=0, took_ns=0)
-        run.write(store.REPORT, report)
-    (made[1].path / store.REPORT).write_text("{}")
-    assert [report.run_id for report in store.reports(root)] == ["7f3a9c", "aa1111"]
+def test_what_a_runs_name_tells(runs):
+    _root, made = runs
+    assert (store.run_id(made[2]), store.began_ns(made[2])) == ("aa1111", 2 * SECOND)
+    assert store.began_ns(RunDirectory(made[2].path.with_name("20269999T000000.000Z-x"))) == 0
+
+
+def test_how_far_a_run_came(runs):
+    _root, (run, *_others) = runs
+    with store.going_on(run):
+        assert store.state(run) == "going on"
+        with pytest.raises(
+            StoreError, match=rf"^run 7f3a9c of refused is still going on in process {os.getpid()}; there is no report.json"
+        ):
+            store.must_have(run, store.REPORT)
+    assert store.state(run) == "unfinished"
+    with pytest.raises(StoreError, match=r"^run 7f3a9c of refused never came to an end: "):
+        store.must_have(run, store.RECORD)
+    run.write(store.RECORD, Where(path="x", line=1))
+    assert store.state(run) == "unjudged"
+    store.must_have(run, store.RECORD)
+    with pytest.raises(StoreError, match=r"recorded and not judged: `orchestrate recheck 7f3a9c` does that"):
+        store.must_have(run, store.REPORT)
+    run.write(store.REPORT, Where(path="x", line=1))
+    assert store.state(run) == ""
+    store.must_have(run, store.REPORT)
+
+
+# -- the folder that runs are kept in
+
+
+def test_a_folder_for_runs_need_not_be_there_yet(tmp_path):
+    assert store.kept_in(str(tmp_path / "a" / "b")) == tmp_path / "a" / "b"
+    assert store.kept_in("runs") == Path("runs")
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "names no folder"), ("file/x", "file is no folder"), ("x" * 300, "File name too long")])
+def test_what_can_be_no_folder_for_runs(tmp_path, monkeypatch, name, told):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    with pytest.raises(UsageError, match=told):
+        store.kept_in(name)

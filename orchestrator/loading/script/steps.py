@@ -19,7 +19,6 @@ from orchestrator.loading.script.actions import Making, host_actions, waiting_ho
 from orchestrator.loading.script.expectations import PATIENCE_NS, Asking, condition, expectations
 from orchestrator.loading.script.names import Names
 from orchestrator.loading.script.scene import Scene
-from orchestrator.loading.script.wording import step_name
 from orchestrator.loading.source.documents import Mapping, Node, Sequence
 from orchestrator.loading.source.problems import Refused, suggestion
 from orchestrator.loading.source.reader import Reader
@@ -86,7 +85,7 @@ class Script:
         self.steps.append(
             Step(
                 number=number,
-                name=fields.get("name") or step_name(actions, together=together),
+                name=fields.get("name", "" if actions else "look"),
                 where=fields.where,
                 actions=actions,
                 together=together,

@@ -1,54 +1,10 @@
-"""Actions and expectations -> the short lines by which reports call them. Judges nothing, reads nothing."""
+"""Expectations -> the short lines by which reports call them. Judges nothing, reads nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from orchestrator.model.scenario import HostAction
-from orchestrator.model.words import actions as act
 from orchestrator.model.words import expectations as exp
 
 _LONGEST = 100
-
-
-def typed(action: act.Action) -> str:
-    """What a person would have typed."""
-    match action:
-        case act.Calls(calls=calls):
-            return calls[-1].text if calls else ""
-        case act.Iptables(tool=tool, words=words):
-            return f"{tool} {' '.join(words)}"
-        case act.Start(argv=argv) | act.Run(argv=argv):
-            return argv[2] if argv[:2] == ("/bin/sh", "-c") else " ".join(argv)
-        case act.Type(to=to, text=text, eof=eof):
-            return f"type {text!r} to {to}" if text else f"end the input of {to}" if eof else f"type nothing to {to}"
-        case act.Signal(to=to, signal=signal):
-            return f"send SIG{signal} to {to}"
-    return f"remove {action.name}" if isinstance(action, act.Remove) else _typed_change(action)
-
-
-def _typed_change(action: act.Action) -> str:
-    match action:
-        case act.File(name=name):
-            return f"write the file {name}"
-        case act.Sysctl(values=values):
-            return "sysctl " + ", ".join(f"{key}={value}" for key, value in values.items())
-        case act.Offload(values=values):
-            return "offload " + ", ".join(f"{key} {'on' if value else 'off'}" for key, value in values.items())
-        case act.Snapshot(tools=tools):
-            return f"snapshot of {', '.join(tools)}"
-        case act.Wait(on=on):
-            return f"wait for {on}"
-    return type(action).__name__.lower()
-
-
-def step_name(actions: Sequence[HostAction], *, together: bool) -> str:
-    """What a step without a name is called."""
-    if not actions:
-        return "look"
-    if together:
-        return _cut("together: " + "; ".join(f"{part.host}: {typed(part.action)}" for part in actions))
-    return _cut(f"{', '.join(part.host for part in actions)}: {typed(actions[0].action)}")
 
 
 def _cut(text: str) -> str:

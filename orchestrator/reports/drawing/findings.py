@@ -29,6 +29,9 @@ VERDICT_MARKS: dict[Value, Span] = {
 }
 _ORDER = (Value.FAILED, Value.ERROR, Value.INCONCLUSIVE, Value.PASSED, Value.SKIPPED)
 _EXCERPT_LINES = 12
+_LINE = 200
+"""So many characters of one line are shown: a program may write a megabyte without a break, and the record has it all."""
+
 _BAR = "    │ "
 
 
@@ -68,31 +71,46 @@ def finding(ink: Ink, verdict: Verdict, *, whole: bool = False) -> list[str]:
     """A verdict that a person must understand: the expectation, what was seen instead, why, and the evidence (``whole``: uncut)."""
     at = (f" {place(verdict) or 'the run'}", Style.BOLD)
     rows = [ink.line(("  ", Style.PLAIN), VERDICT_MARKS[verdict.value], at, _witness(verdict))]
-    told = (("expected", verdict.text), ("saw", verdict.saw), ("because", verdict.reason))
-    rows += [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", text)]
+    rows += ink.wrapped("    expected  ", _bounded(verdict.text))
+    return [*rows, *_seen(ink, verdict, whole=whole)]
+
+
+def _seen(ink: Ink, verdict: Verdict, *, whole: bool) -> list[str]:
+    """What was seen, why that is the verdict, and the evidence; a reason that repeats what was seen tells both."""
+    saw, reason = (verdict.reason, "") if verdict.saw and verdict.saw in verdict.reason else (verdict.saw, verdict.reason)
+    told = (("saw", saw), ("because", reason))
+    rows = [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", _bounded(text))]
     return [*rows, *_excerpt(ink, verdict.excerpt, whole=whole)]
+
+
+def _bounded(text: str) -> str:
+    return "\n".join(line if len(line) <= _LINE else line[:_LINE] + "..." for line in text.splitlines())
 
 
 def _excerpt(ink: Ink, lines: Sequence[str], *, whole: bool) -> list[str]:
     if whole:
-        return [row for line in lines for row in ink.wrapped(_BAR, line)]
+        return [row for line in lines for row in ink.wrapped(_BAR, _bounded(line))]
     hidden = len(lines) - _EXCERPT_LINES
     rows = [ink.line((_BAR, Style.DIM), (line, Style.PLAIN)) for line in lines[:_EXCERPT_LINES]]
     return [*rows, *([ink.line((f"{_BAR}… {hidden} more lines", Style.DIM))] if hidden > 0 else [])]
 
 
 def _witness(verdict: Verdict) -> Span:
-    step = f", step {verdict.step}" if verdict.step else ""
-    return f"  {verdict.value} by the {verdict.witness}{step}", Style.DIM
+    step = f" in step {verdict.step}" if verdict.step else ""
+    return f"  {verdict.value}{step}, witness: {verdict.witness}", Style.DIM
 
 
-def verdict_rows(ink: Ink, verdicts: Sequence[Verdict]) -> list[str]:
-    """Every verdict, a row each: mark, line, expectation, witness; a skipped one with its reason."""
+def verdict_rows(ink: Ink, verdicts: Sequence[Verdict], *, evidence: bool = False) -> list[str]:
+    """Every verdict, a row each: mark, line, expectation, witness; a skipped one with its reason; the ``evidence`` of those that passed."""
     lines = [str(verdict.where.line) if verdict.where else "" for verdict in verdicts]
     number = max((len(line) for line in lines), default=0)
     witness = max((len(verdict.witness) for verdict in verdicts), default=0)
     room = ink.width - number - witness - 8 if ink.width else 0
-    return [_verdict_row(ink, verdict, line.rjust(number), (room, witness)) for verdict, line in zip(verdicts, lines, strict=True)]
+    rows: list[str] = []
+    for verdict, line in zip(verdicts, lines, strict=True):
+        rows.append(_verdict_row(ink, verdict, line.rjust(number), (room, witness)))
+        rows += _seen(ink, verdict, whole=True) if evidence and verdict.value is Value.PASSED else []
+    return rows
 
 
 def _verdict_row(ink: Ink, verdict: Verdict, line: str, places: tuple[int, int]) -> str:

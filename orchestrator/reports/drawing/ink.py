@@ -108,12 +108,27 @@ def duration(ns: int) -> str:
 
 def wants_colour(stream: TextIO) -> bool:
     """Whether ``stream`` is a terminal that shows colours to somebody who wants them (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+    return is_screen(stream) and not os.environ.get("NO_COLOR")
+
+
+def is_screen(stream: TextIO) -> bool:
+    """Whether ``stream`` is a terminal on which the cursor can be moved."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def width_of(stream: TextIO) -> int:
-    """How many columns a report may take on ``stream``: 80 where it is no terminal."""
+    """How many columns a report may take on ``stream``: those of ``COLUMNS``, else of the terminal, else 80."""
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
     return shutil.get_terminal_size((80, 24)).columns if stream.isatty() else 80
+
+
+def tell(text: str, stream: TextIO) -> None:
+    """Write ``text`` as whole lines, now; on a terminal over what it put there by itself, which is the ``^C`` of a Ctrl-C."""
+    over = "\r\x1b[K" if is_screen(stream) else ""
+    stream.write(over + fit(text, stream) + "\n")
+    stream.flush()
 
 
 def fit(text: str, stream: TextIO) -> str:

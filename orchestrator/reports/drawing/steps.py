@@ -49,8 +49,8 @@ def host_width(steps: Sequence[StepLine]) -> int:
 
 def step_row(ink: Ink, step: StepLine, hosts: int, mark: Span | None = None, *, whole: bool = False) -> list[str]:
     """One step: a row for each host that typed something of its own, or ``whole`` for each line typed. ``mark`` overrules its status."""
-    parts = list(zip(step.hosts, step.typed, strict=True)) if whole else _parts(step)
     first = mark or MARKS.get(step.status, MARKS["missing"])
+    parts = list(zip(step.hosts, step.typed, strict=True)) if whole else _parts(step, failed=first == MARKS["failed"])
     if whole:
         parts = [(host if not index else "", piece) for host, text in parts for index, piece in enumerate(broken(text, _room(ink, hosts)))]
     rows = [_row(ink, None if index else first, step, part, hosts) for index, part in enumerate(parts or [("", step.name)])]
@@ -64,9 +64,12 @@ def _room(ink: Ink, hosts: int) -> int:
     return max(ink.width - _MARGIN - 6 - hosts - 2 - _TOOK, 8) if ink.width else 0
 
 
-def _parts(step: StepLine) -> list[tuple[str, str]]:
-    """Who typed what, hosts that typed the same together: ``romeo, juliet``."""
+def _parts(step: StepLine, *, failed: bool = False) -> list[tuple[str, str]]:
+    """Who typed what, hosts that typed the same together: ``romeo, juliet``. Of a step that ``failed``, begin with the line that did."""
     lines = {host: "; ".join(text for who, text in zip(step.hosts, step.typed, strict=True) if who == host) for host in step.hosts}
+    if failed and step.stopped_at >= 0:
+        host, text = step.hosts[step.stopped_at], step.typed[step.stopped_at]
+        lines[host] = text if step.hosts.index(host) == step.stopped_at else f"… {text}"
     texts = dict.fromkeys(lines.values())
     return [(", ".join(host for host, line in lines.items() if line == text), text) for text in texts]
 

@@ -7,10 +7,12 @@ host that typed three lines stands there three times.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from shlex import quote
+from types import MappingProxyType
 
 from orchestrator.model.plan import PlannedAction, PlannedStep
-from orchestrator.model.record import StepRecord
+from orchestrator.model.record import ActionRecord, StepRecord
 from orchestrator.model.verdict import StepLine
 from orchestrator.model.words.actions import (
     Action,
@@ -27,6 +29,8 @@ from orchestrator.model.words.actions import (
     Type,
     Wait,
 )
+
+_STOPPED = ("raised", "timeout", "blocked", "lost")
 
 
 def typed(action: Action) -> tuple[str, ...]:
@@ -69,7 +73,8 @@ def _in_words(action: Action) -> str:
         case Remove():
             return f"remove {action.name}"
         case File():
-            return f"write {action.name} ({len(action.text.splitlines())} lines)"
+            lines = len(action.text.splitlines())
+            return f"write {action.name} ({lines} line{'s' * (lines != 1)})"
         case Snapshot():
             return ", ".join(action.tools)
         case Wait():
@@ -78,8 +83,11 @@ def _in_words(action: Action) -> str:
             return str(action.__struct_config__.tag)
 
 
-def step_line(step: PlannedStep, record: StepRecord | None = None) -> StepLine:
-    """``step`` as a report tells it; without a record it is ``missing`` (the run ended before it), or ``skipped``."""
+def step_line(step: PlannedStep, record: StepRecord | None = None, actions: Mapping[str, ActionRecord] = MappingProxyType({})) -> StepLine:
+    """``step`` as a report tells it; without a record it is ``missing`` (the run ended before it), or ``skipped``.
+
+    ``actions`` are the records of its actions, by their ids.
+    """
     lines = [(action.host, text) for action in step.actions for text in action_lines(action)]
     return StepLine(
         number=step.number,
@@ -88,7 +96,19 @@ def step_line(step: PlannedStep, record: StepRecord | None = None) -> StepLine:
         took_ns=record.end_ns - record.start_ns if record else 0,
         hosts=tuple(host for host, _ in lines),
         typed=tuple(text for _, text in lines),
+        stopped_at=_stopped_at(step, actions),
     )
+
+
+def _stopped_at(step: PlannedStep, actions: Mapping[str, ActionRecord]) -> int:
+    """The first line that did not end as it should by itself; of a list of calls the last one that was begun."""
+    before = 0
+    for action in step.actions:
+        told = actions.get(action.id)
+        if told is not None and told.status in _STOPPED:
+            return before + max(len(told.calls) - 1, 0)
+        before += len(action_lines(action))
+    return -1
 
 
 def action_lines(action: PlannedAction) -> tuple[str, ...]:

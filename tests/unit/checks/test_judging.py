@@ -130,6 +130,11 @@ def test_a_step_that_is_left_out_is_one_verdict():
     assert (verdict.value, verdict.text, verdict.reason) == (Value.SKIPPED, "step 1", "why")
 
 
+def test_a_step_without_a_name_is_told_by_what_is_typed():
+    (verdict,) = judge(plan(step(1, action(), action("1.2"), skip="kernel < 6.5")), run(steps=("skipped",)), Evidence()).verdicts
+    assert verdict.text == "step 1: romeo: sock.connect(...); romeo: sock.connect(...)"
+
+
 def test_an_expectation_that_is_left_out():
     wanted = plan(step(expect=[live(skip="only ipv6")]), expect=(packets(skip="no"),))
     assert values(wanted, run()) == [(Value.SKIPPED, "harness")] * 2

@@ -243,6 +243,16 @@ def test_icmp(fields, value):
     assert wanted.text or "from" in judged(wanted).text
 
 
+def test_where_no_such_icmp_message_came_others_are_the_evidence_or_whatever_came():
+    wanted = IcmpExpectation(where=HERE, capture="romeo", source="juliet", type=3, code=1)
+    assert judged(wanted, SYN, seg("juliet > romeo icmp 3/3")).excerpt == ("  2 juliet > romeo icmp 3/3",)
+    assert judged(wanted, SYN).excerpt == ("  1 romeo > juliet S 0:0(0)",)
+
+
+def test_packets_that_came_as_expected_are_their_own_evidence():
+    assert judged(packets("romeo > juliet S"), SYN).excerpt == ("  1 romeo > juliet S 0:0(0)",)
+
+
 # One connection of several.
 
 OTHER = seg("romeo > juliet S 0:0(0)", source_port=40001)

@@ -15,12 +15,11 @@ from orchestrator.loading.kinds.shapes import Reference
 from orchestrator.loading.notation.literals import LARGEST_VALUE, literal
 from orchestrator.loading.notation.misread import Misread
 from orchestrator.loading.notation.segments import parse_segment
-from orchestrator.loading.script.wording import expectation_text, typed
+from orchestrator.loading.script.wording import expectation_text
 from orchestrator.loading.source import documents
 from orchestrator.loading.source.documents import Scalar
 from orchestrator.loading.source.problems import Complaints
 from orchestrator.loading.source.reader import Reader
-from orchestrator.model.words.actions import Act
 
 SOCK = "steps: [{host: romeo, call: sock = socket.socket()}]\n"
 SAMPLE = "write a literal (a number, text, bytes, a tuple), b'x' * 1000, 'text'.encode(), struct.pack(...) or socket.NAME"
@@ -165,10 +164,6 @@ def test_a_kind_that_holds_itself():
 
 
 def test_what_has_no_words_of_its_own_is_called_by_its_kind():
-    class Dance(Act, frozen=True, kw_only=True, tag="dance"):
-        pass
-
-    assert typed(Dance()) == "dance"
     assert expectation_text(None) == ""
 
 

@@ -76,6 +76,25 @@ def test_nothing_is_returned_by_what_did_not_come_to_its_end(status):
     assert outcome.gave(told) == ("raised an exception" if status == "raised" else "returned 7")
 
 
+REFUSED = (
+    "iptables -w 5 -I INPUT -m nosuch -j DROP -m comment --comment orchestrate:dbf37933:rule-1: iptables v1.8.9 (nf_tables): "
+    "Couldn't load match `nosuch':No such file or directory\n\nTry `iptables -h' or 'iptables --help' for more information."
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (REFUSED, "iptables v1.8.9 (nf_tables): Couldn't load match `nosuch':No such file or directory"),
+        ("ethtool -K eth1 gro on: Operation not supported", "ethtool -K eth1 gro on: Operation not supported"),
+    ],
+)
+def test_a_change_that_was_refused_is_told_in_the_words_of_the_tool(message, words):
+    names = ("ChangeRefused", "Exception")
+    told = ActionRecord(id="1.1", host="romeo", step=1, status="raised", start_ns=0, end_ns=0, exceptions=names, message=message)
+    assert outcome.gave(told) == f"was refused: {words}"
+
+
 KINDS = [kind for kind in Record.__subclasses__() if kind.__module__.startswith("orchestrator.readings.")]
 
 

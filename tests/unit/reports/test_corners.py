@@ -34,7 +34,7 @@ def test_an_action_that_no_lab_sheet_knows_is_told_by_its_tag():
 
 def test_a_screen_that_was_closed_stays_empty(plans):
     stream = io.StringIO()
-    watched = _Watched(stream, several=False)
+    watched = _Watched(stream, ())
     watched.run_begins(plans["refused"]())
     watched.close()
     watched._appear()  # the timer had fired already, and waited for the lock

@@ -109,5 +109,11 @@ def test_colours_are_for_terminals_whose_owner_wants_them(terminal, monkeypatch)
 
 
 def test_a_file_is_eighty_columns_wide(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert width_of(io.StringIO()) == 80
+
+
+@pytest.mark.parametrize(("columns", "width"), [("132", 132), ("0", 80), ("", 80), ("wide", 80), ("-5", 80)])
+def test_who_says_how_wide_gets_it_in_a_pipe_too(monkeypatch, columns, width):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert width_of(io.StringIO()) == width

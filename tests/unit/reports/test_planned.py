@@ -3,8 +3,9 @@
 import re
 
 from orchestrator.model.plan import PlannedAction, PlannedStep
-from orchestrator.model.words.actions import Call, Calls
-from orchestrator.model.words.expectations import Outcome
+from orchestrator.model.words.actions import Call, Calls, Ready, Run, Start
+from orchestrator.model.words.expectations import Outcome, PacketsExpectation
+from orchestrator.model.words.segments import End, Gap, SegmentPattern
 from orchestrator.model.words.values import Where
 from orchestrator.reports.planned import render_plan
 
@@ -34,6 +35,36 @@ def test_no_privileged_command_is_cut_or_left_out(plans):
 def test_colours_change_nothing_but_colours(plans):
     plan = plans["lost"]()
     assert re.sub("\x1b\\[[0-9;]*m", "", render_plan(plan, SETUP, colour=True)) == render_plan(plan, SETUP)
+
+
+def test_what_a_program_must_do_and_what_must_be_captured_can_be_read(make_plan):
+    at = Where(path="x.yaml", line=1)
+
+    def planned(number, action, **fields):
+        return PlannedAction(id=f"1.{number}", host="romeo", action=action, where=at, timeout_ns=1, **fields)
+
+    actions = (
+        planned(1, Run(argv=("ping", "-c", "1"))),
+        planned(2, Run(argv=("grep", "x")), outcome=Outcome(returns=1, has_return=True)),
+        planned(3, Run(argv=("nc",)), outcome=Outcome(any_return=True, has_return=True)),
+        planned(4, Start(argv=("python3",), name="p", ready=Ready(output="^>"))),
+    )
+    lines = (SegmentPattern(source=End(host="romeo"), destination=End(host="juliet"), text="romeo > juliet S"), Gap())
+    packets = PacketsExpectation(where=at, text="packets", capture="romeo", lines=lines)
+    rows = render_plan(make_plan("x", "t", (PlannedStep(number=1, name="n", where=at, actions=actions, expect=(packets,)),))).splitlines()
+    first = rows.index("   1  n") + 1
+    assert [row.strip() for row in rows[first:]] == [
+        "romeo   ping -c 1",
+        "must end with exit status 0",
+        "romeo   grep x",
+        "must end with exit status 1",
+        "romeo   nc",
+        "romeo   python3 &",
+        "ready when its output fits ^>",
+        "expect  packets",
+        "romeo > juliet S",
+        "...",
+    ]
 
 
 def test_skips_and_bytes_are_told_in_plain_words(make_plan):

@@ -16,6 +16,7 @@ from orchestrator.reports import progress as progress_module
 from orchestrator.reports.progress import progress
 
 MS = 1_000_000
+BOTH = ("connection-refused", "syn-dropped")
 
 
 def watch(watched, plan, report, failing=0):
@@ -80,9 +81,12 @@ def test_a_run_that_broke_off_says_what_was_held_back(plans):
     assert len(stream.getvalue().splitlines()) == 1
 
 
-def test_of_several_runs_each_is_its_headline(plans, reports):
-    (line,) = lines(plans["refused"](), reports["pass"](), runs=2)
-    assert line.startswith("PASS  connection-refused  ")
+def test_of_several_runs_each_is_a_line_in_columns(plans, reports):
+    labels = ("connection-refused", "syn-dropped-for-long")
+    (line,) = lines(plans["refused"](), reports["pass"](), labels=labels)
+    assert line == "PASS          connection-refused    TCP connection refused                 48 ms"
+    (line,) = lines(plans["refused"](), reports["fail"](), failing=2, labels=labels)
+    assert line == "FAIL          connection-refused    line 16: sock.connect raises Conne…    48 ms"
 
 
 def test_verbose_tells_begins_and_waits_once(plans, reports):
@@ -92,14 +96,29 @@ def test_verbose_tells_begins_and_waits_once(plans, reports):
 
 
 def test_runs_side_by_side_begin_their_lines_with_their_labels(plans, reports):
-    told = lines(plans["refused"](), reports["pass"](), jobs=2, verbose=True)
+    told = lines(plans["refused"](), reports["pass"](), jobs=2, labels=BOTH, verbose=True)
     assert all(line.startswith("connection-refused: ") for line in told[:-1])
     assert max(map(len, told)) <= 80
 
 
-def test_runs_side_by_side_tell_failures_and_headlines_only(plans, reports):
-    told = lines(plans["refused"](), reports["fail"](), failing=2, jobs=2)
-    assert [line[:24] for line in told] == ["connection-refused: ✗  2", "connection-refused:     ", "FAIL  connection-refused"]
+def test_runs_side_by_side_are_told_when_they_end_only(plans, reports):
+    told = lines(plans["refused"](), reports["fail"](), failing=2, jobs=2, labels=BOTH)
+    assert [line[:32] for line in told] == ["FAIL          connection-refused"]
+
+
+def test_a_single_run_needs_no_label_however_many_might_run_beside_it(plans, reports):
+    told = lines(plans["refused"](), reports["pass"](), jobs=2, labels=BOTH[:1], verbose=True)
+    assert told[0] == "TCP connection refused: 2 steps, netns"
+
+
+def test_a_report_takes_the_place_of_lines_held_back(plans):
+    plan, stream = plans["refused"](), io.StringIO()
+    watched = progress(stream, 1, verbose=False)
+    watched.run_begins(plan)
+    watched.step_ends(plan.steps[0], StepRecord(number=1, status="done"))
+    watched.make_room()
+    watched.close()
+    assert stream.getvalue() == ""
 
 
 @pytest.mark.impure("a fresh interpreter tells what is imported")
@@ -172,7 +191,14 @@ def test_a_long_run_shows_what_it_waits_for_and_then_vanishes(screen, plans, rep
     watched.close()
     last = screen.ended().rpartition(b"\x1b[?25h")
     assert last[0].count(b"\x1b[?25l") == 1, "the cursor was hidden once and is back"
-    assert last[2].count(b"\x1b[2K") == 4, "the label, two steps and the wait are erased"
+    assert last[2].count(b"\x1b[2K") == 5, "the label, two steps, the wait and the room for ^C are erased"
+
+
+def test_what_the_terminal_shows_of_a_control_c_is_written_over(screen, plans, reports):
+    screen.stream.write("^C")
+    watch(progress(screen.stream, 2, verbose=False, labels=BOTH), plans["refused"](), reports["pass"]())
+    assert screen.shows("PASS")
+    assert screen.seen.startswith(b"^C\r\x1b[K")
 
 
 def test_a_run_that_broke_off_gives_the_cursor_back(screen, plans, monkeypatch):

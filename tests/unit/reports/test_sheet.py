@@ -1,8 +1,10 @@
 """Actions become what a student would type."""
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.model.plan import PlannedAction, PlannedStep
+from orchestrator.model.record import ActionRecord, CallRecord
 from orchestrator.model.words.actions import (
     Call,
     Calls,
@@ -61,6 +63,18 @@ def test_what_runs_in_the_background_ends_in_an_ampersand_once():
     line = step_line(step)
     assert line.typed == ("a()", "b() &", "nc &")
     assert line.hosts == ("romeo",) * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "calls", "stopped_at"), [("raised", 2, 3), ("timeout", 1, 2), ("blocked", 0, 2), ("done", 2, -1), ("running", 2, -1)]
+)
+def test_the_line_that_a_step_stopped_at(status, calls, stopped_at):
+    listed = planned(Calls(calls=(Call(text="a()", method="a"), Call(text="b()", method="b"), Call(text="c()", method="c"))))
+    first = replace(listed, id="1.1", action=Calls(calls=listed.action.calls[:2]))
+    step = PlannedStep(number=1, name="", where=AT, actions=(first, replace(listed, id="1.2")))
+    made = tuple(CallRecord(text="x", status="done", start_ns=0, end_ns=0) for _ in range(calls))
+    told = ActionRecord(id="1.2", host="romeo", step=1, status=status, start_ns=0, end_ns=0, calls=made)
+    assert step_line(step, None, {"1.2": told}).stopped_at == stopped_at
 
 
 def test_a_step_that_planning_left_out_is_skipped():

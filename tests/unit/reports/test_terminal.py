@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.model.verdict import LadderLine, Report, StepLine, Value, Verdict
 from orchestrator.model.words.values import Where
@@ -28,6 +29,13 @@ def test_a_narrow_report_reads_like_this(reports, golden):
 
 def test_a_suite_reads_like_this(reports, golden):
     golden("suite.txt", render_suite([reports[case]() for case in CASES], colour=False))
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_verbose_suite_tells_every_run(reports, verbose):
+    text = render_suite([reports[case]() for case in CASES], colour=False, verbose=verbose)
+    for case in CASES:
+        assert render(reports[case](), colour=False, verbose=verbose) in text
 
 
 def test_a_stream_without_arrows_gets_this(reports, golden):
@@ -80,6 +88,61 @@ def test_a_step_whose_verdict_failed_is_crossed_though_it_ended(reports):
     assert "  ✗  3  romeo" in render(blank(steps=(step,), verdicts=(bad,), value=Value.FAILED), colour=False)
     doubt = Verdict(value=Value.INCONCLUSIVE, text="e", step=3)
     assert "  ✓  3  romeo" in render(blank(steps=(step,), verdicts=(doubt,), value=Value.INCONCLUSIVE), colour=False)
+
+
+def test_of_a_failed_step_the_call_that_failed_is_shown():
+    typed = {"hosts": ("romeo", "romeo", "juliet"), "typed": ("a()", "b()", "c()")}
+    failed = StepLine(number=1, name="", status="failed", took_ns=1, stopped_at=1, **typed)
+    assert [row.split()[-5:] for row in render(blank(steps=(failed,)), colour=False).splitlines()[2:]] == [
+        ["romeo", "…", "b()", "0.00", "ms"],
+        ["juliet", "c()"],
+    ]
+    expected = replace(failed, status="done")
+    assert "romeo   a(); b()" in render(blank(steps=(expected,)), colour=False)
+    first = replace(failed, stopped_at=0)
+    assert "romeo   a() " in render(blank(steps=(first,)), colour=False)
+
+
+def test_a_line_of_a_megabyte_is_cut():
+    long = "x" * 1_000_000
+    bad = Verdict(value=Value.FAILED, text=long, saw=long, reason=f"y{long}", excerpt=(long,))
+    for verbose in (0, 1, 2):
+        text = render(blank(verdicts=(bad,), value=Value.FAILED), colour=False, verbose=verbose)
+        assert len(text) < 2000
+        assert "x..." in text
+
+
+def test_a_reason_that_repeats_what_was_seen_takes_its_place():
+    bad = Verdict(value=Value.FAILED, text="e", saw="raised OSError", reason="it raised OSError, which nobody expected")
+    text = render(blank(verdicts=(bad,), value=Value.FAILED), colour=False)
+    assert "saw       it raised OSError, which nobody expected" in text
+    assert "because" not in text
+
+
+def test_twice_verbose_tells_the_evidence_of_what_passed():
+    good = Verdict(value=Value.PASSED, text="e", saw="two of them", reason="asked once", excerpt=("frame 1",))
+    once, twice = (render(blank(verdicts=(good,)), colour=False, verbose=verbose) for verbose in (1, 2))
+    assert "frame 1" not in once
+    assert twice.splitlines()[3:6] == ["    saw       two of them", "    because   asked once", "    │ frame 1"]
+
+
+def test_why_runs_were_skipped_is_told_once_and_whole(reports):
+    skipped = [replace(reports["skip"](), label=label) for label in ("a", "b", "b")]
+    assert render_suite(skipped, colour=False).splitlines() == [
+        "",
+        "- romeo's kernel 6.1.0 is older than 6.5, which the scenario needs (skips a, b)",
+        "",
+        "3 skipped",
+    ]
+
+
+def test_of_many_runs_that_failed_the_first_are_told_in_full(reports):
+    failed = [replace(reports["fail"](), run_id=f"id{number}") for number in range(13)]
+    text = render_suite(failed, colour=False)
+    assert ("orchestrate show id9" in text, "orchestrate show id10" in text) == (True, False)
+    assert "… 3 more" in text
+    assert text.endswith("\n\n13 failed  in 621 ms of runs")
+    assert "orchestrate show id9" not in render_suite(failed, colour=False, known={"id9"})
 
 
 def test_many_findings_are_bounded_until_somebody_asks():

@@ -3,8 +3,10 @@
 import io
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.model.record import StepRecord
+from orchestrator.model.verdict import Value
 from orchestrator.reports import view
 from orchestrator.reports.drawing.ink import fit
 from orchestrator.reports.listing import render_runs, render_show, row_of
@@ -40,11 +42,12 @@ def test_verbose_shows_more(reports, stream):
     assert stream.shown == render(report, colour=False, verbose=1) + "\n" != render(report, colour=False) + "\n"
 
 
-@pytest.mark.parametrize("cases", [("pass", "fail"), ()])
-def test_several_reports_are_a_table(reports, stream, cases):
+@pytest.mark.parametrize("cases", [("pass", "fail"), ("fail",), ()])
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_of_several_runs_the_end_is_a_tally_with_what_needs_an_eye(reports, stream, cases, verbose):
     made = [reports[case]() for case in cases]
-    View(stream).summary(made)
-    assert stream.shown == render_suite(made, colour=False) + "\n"
+    View(stream, labels=("a", "b"), verbose=verbose).summary(made)
+    assert stream.shown == render_suite(made, colour=False, verbose=verbose) + "\n"
 
 
 def test_a_stored_run(reports, stream):
@@ -66,28 +69,57 @@ def test_a_stream_that_has_no_arrows(reports, stream):
     assert stream.shown.isascii()
 
 
-def test_what_is_said_stands_below_what_was_watched(stream, monkeypatch):
+def test_while_hosts_stay_up_the_report_so_far_takes_the_place_of_what_was_watched(reports, stream, monkeypatch):
     closed = []
 
     class Watched(view.Silent):
-        def close(self):
+        def make_room(self):
             closed.append(stream.getvalue())
 
     monkeypatch.setattr(view, "progress", lambda *_arguments: Watched())
     shown = View(stream)
     shown.progress()
     shown.progress()
-    shown.say("the hosts are up")
+    report = reports["fail"]()
+    shown.hold(report, ["romeo", "juliet"])
     assert closed == ["", ""]
-    assert stream.shown == "the hosts are up\n"
+    assert stream.shown.startswith(render(report, colour=False) + "\n\nThe hosts stay up.")
+    assert "\n  orchestrate shell romeo\n  orchestrate shell juliet\nCtrl-C" in stream.shown
+
+
+def test_what_was_told_while_hosts_stayed_up_is_not_told_again(reports, stream):
+    report = reports["fail"]()
+    shown = View(stream)
+    shown.hold(report, ["romeo"])
+    before = len(stream.shown)
+    shown.summary([replace(report, took_ns=9_000_000_000)])
+    end = stream.shown[before:]
+    assert end.startswith("FAIL  connection-refused  TCP connection refused")
+    assert "9.00 s" in end
+    assert ("wireshark" in end, "expected" in end) == (True, False)
+
+
+def test_what_became_known_since_is_told_whole(reports, stream):
+    report = reports["fail"]()
+    shown = View(stream)
+    shown.hold(report, ["romeo"])
+    later = replace(report, value=Value.ERROR)
+    shown.summary([later])
+    assert stream.shown.endswith(render(later, colour=False) + "\n")
+
+
+def test_of_several_runs_each_is_entered_by_its_id(reports, stream):
+    report = replace(reports["pass"](), directory="/var/tmp/my labs/x/20260714T101503Z-7f3a9c")
+    View(stream, labels=("a", "b")).hold(report, ["romeo"])
+    assert "\n  orchestrate shell --run 7f3a9c --runs '/var/tmp/my labs' romeo\n" in stream.shown
 
 
 def test_how_runs_are_watched(stream, monkeypatch):
     asked = []
     monkeypatch.setattr(view, "progress", lambda *arguments: asked.append(arguments) or view.Silent())
-    View(stream, jobs=3, runs=7, verbose=2).progress()
+    View(stream, jobs=3, labels=("a", "b"), verbose=2).progress()
     View(stream).progress()
-    assert asked == [(stream, 3, True, 7), (stream, 1, False, 1)]
+    assert asked == [(stream, 3, True, ("a", "b")), (stream, 1, False, ())]
 
 
 def test_quiet_watches_nothing(reports, plans, stream):
@@ -98,5 +130,6 @@ def test_quiet_watches_nothing(reports, plans, stream):
     silent.step_waits(plan.steps[0], "for a listener")
     silent.step_ends(plan.steps[0], StepRecord(number=1, status="done"))
     silent.run_ends(reports["pass"]())
+    silent.make_room()
     silent.close()
     assert stream.getvalue() == ""
