@@ -57,15 +57,16 @@ def _prepare_streams() -> None:
     sys.stdout = io.TextIOWrapper(buffer, encoding=told.encoding, errors=told.errors, line_buffering=bool(told.line_buffering))
 
 
-def _leave_on_control_c() -> None:
-    """Until runs answer it, and after them, there is nothing to keep or to undo: the process that makes hosts ends with this one."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # whoever started us may have it ignored
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+def _leave_on_signals() -> None:
+    """Until runs answer them, and after them, there is nothing to keep or to undo: the process that makes hosts ends with this one."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is usual:  # whoever started us may have it ignored
+            signal.signal(number, lambda *_: os._exit(130))
 
 
 def main() -> None:
     """Begin."""
-    _leave_on_control_c()
+    _leave_on_signals()
     _prepare_streams()
     server = None
     if sys.argv[1:2] == ["run"]:
