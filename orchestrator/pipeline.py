@@ -22,7 +22,7 @@ from orchestrator.agent import protocol
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
+from orchestrator.errors import InputProblems, Interrupted, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
 from orchestrator.loading import load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.model.plan import Plan, PlannedStep
@@ -118,7 +118,7 @@ class Run:
         self._reason = reason
         self._released.set()
         if self._engine is not None:
-            self._engine.interrupt(reason)
+            self._engine.stop(Interrupted(reason))
         elif self._bringing_up is not None:
             self._bringing_up.cancel()
 
@@ -185,6 +185,7 @@ class Run:
 
     async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
         self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
+        testbed.watch(self._engine.stop)
         record = await self._engine.run()
         if not self._reason and self.wants_to_hold(record):
             await self._hold(directory, testbed, record)

@@ -114,11 +114,15 @@ class CaptureRecord(Record, frozen=True, kw_only=True):
 
 
 class HostRecord(Record, frozen=True, kw_only=True):
-    """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not."""
+    """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not.
+
+    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``).
+    """
 
     name: str
     environment: dict[str, str] = {}
     interfaces: dict[str, str] = {}
+    left_out: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     lost: str = ""

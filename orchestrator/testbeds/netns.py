@@ -12,7 +12,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import SocketChannel
@@ -70,7 +70,6 @@ class Namespaces:
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
         """The hosts' process ids as this machine sees them."""
-        self.left_out: tuple[str, ...] = ()
         self._server = server
         self._switch: Session | None = None
         self._handles: list[int] = []
@@ -104,13 +103,12 @@ class Namespaces:
         except OSError as error:
             raise TestbedError(_what_to_permit(error)) from error
         try:
-            greetings = await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
+            await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
         except AgentError as error:
             refused = [session.refusal for session in [self._switch, *self.sessions.values()] if session.refusal is not None]
             if not refused:
                 raise
             raise TestbedError(_what_to_permit(refused[0])) from error
-        self.left_out = tuple(dict.fromkeys(text for greeting in greetings for text in greeting.get("left_out", ())))
 
     def _one(self, name: str, hosts: str) -> Session:
         channel, handle, pid = self._server.spawn(name, hosts)
@@ -162,6 +160,17 @@ class Namespaces:
     @staticmethod
     async def _ask(session: Session, tool: str, lines: Iterable[str], **fields: object) -> None:
         await session.wait_for_answer(session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields), _LINES_S, "bring its links up")
+
+    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
+        """From now on tell when the links of all hosts are lost; a host that is lost, its own session tells."""
+
+        def lost(error: AgentLost) -> None:
+            on_broken(TestbedError(f"the hosts lost their links in the midst of the run: {error}"))
+
+        if self._switch is not None:
+            self._switch.on_lost = lost
+            if self._switch.lost is not None:
+                lost(self._switch.lost)
 
     async def down(self) -> None:
         """Kill every host; the kernel does the rest at once, and frees its memory 50 to 90 ms later."""
