@@ -174,8 +174,14 @@ class Part:
     def _captured(self, told: Mapping[str, Any]) -> None:
         """Its capture has ended, and every byte of it has come."""
         with reading(self.host, "what its capture came to"):
-            end_ns = int(told["end_ns"]) + self._offset_ns
-            self._know_capture(frames=int(told["frames"]), dropped=int(told["dropped"]), end_ns=end_ns, complete=True)
+            monotonic, unix = told["clock"]
+            self._know_capture(
+                frames=int(told["frames"]),
+                dropped=int(told["dropped"]),
+                end_ns=int(told["end_ns"]) + self._offset_ns,
+                clock_moved_ns=int(unix) - int(monotonic) - self._offset_ns,
+                complete=True,
+            )
 
     async def finish(self, clock: Clock) -> str:
         """Interrupt what blocks and undo every change; gives why that did not go well, if so."""

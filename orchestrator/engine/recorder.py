@@ -143,6 +143,7 @@ class Recorder:
                 "expectation": expectation,
                 "at_ns": answer["at_ns"] + self.offsets.get(host, 0),
                 "text": answer["text"],
+                "clipped": answer.get("clipped", False),
                 "sockets": msgspec.convert(answer.get("sockets", ()), tuple[SocketFacts, ...]),
             },
             Sample,
