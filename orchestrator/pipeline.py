@@ -23,7 +23,7 @@ from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
 from orchestrator.errors import InputProblems, Interrupted, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
-from orchestrator.loading import load_scenario
+from orchestrator.loading import Loaded, load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import RunRecord
@@ -48,11 +48,12 @@ class Progress(Watcher, Protocol):
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """One scenario variant to run."""
+    """One scenario variant to run. ``inputs`` are the bytes of the files that it was read from, by path."""
 
     scenario: Scenario
     topology: Topology
     path: str
+    inputs: dict[str, bytes]
 
 
 def load_jobs(paths: Sequence[Path]) -> list[Job]:
@@ -69,10 +70,14 @@ def load_jobs(paths: Sequence[Path]) -> list[Job]:
             problems += error.problems
         else:
             problems += _refused_filters(loaded.scenarios[0])
-            jobs += [Job(scenario=scenario, topology=loaded.topology, path=str(path)) for scenario in loaded.scenarios]
+            jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
     if problems:
         raise InputProblems(problems)
     return jobs
+
+
+def _job(scenario: Scenario, loaded: Loaded, path: Path) -> Job:
+    return Job(scenario=scenario, topology=loaded.topology, path=str(path), inputs=loaded.files)
 
 
 def _refused_filters(scenario: Scenario) -> list[Problem]:
@@ -134,8 +139,8 @@ class Run:
         job, began = self.job, time.time_ns()
         plan = _with_filters(make_plan(job))
         directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
-        directory.copy_input(Path(job.path))
-        directory.copy_input(Path(job.topology.path))
+        for path, data in job.inputs.items():
+            directory.keep_input(Path(path).name, data)
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
@@ -193,7 +198,8 @@ class Run:
 
     async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
         """Keep the hosts up until a person has seen enough."""
-        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
+        born = {pid: store.born(pid) for pid in (os.getpid(), *testbed.processes.values())}
+        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes, born=born)
         directory.write(store.LIVE, live)
         self.holding = True
         if self._engine is not None:
@@ -256,19 +262,24 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     """
     plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
     if changed is not None:
-        plan = _with_expectations_of(changed, plan)
-        directory.copy_input(changed)
+        job = _job_like(plan, changed)
+        plan = _with_expectations_of(job, plan)
+        directory.keep_input(changed.name, job.inputs[str(changed)])
         directory.write(store.RECHECK_PLAN, plan)
     return conclude(plan, record, directory)
 
 
-def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
+def _job_like(plan: Plan, changed: Path) -> Job:
     jobs = [job for job in load_jobs([changed]) if job.scenario.label == plan.label]
     if not jobs:
         raise StoreError(f"{changed} holds no {plan.label}, which is what was run")
-    newer = planning.plan(jobs[0].scenario, plan.testbed)
+    return jobs[0]
+
+
+def _with_expectations_of(job: Job, plan: Plan) -> Plan:
+    newer = planning.plan(job.scenario, plan.testbed)
     if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
-        raise StoreError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
+        raise StoreError(f"{job.path} has other steps than the run: only expectations can be changed for a recheck; run it anew")
     return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
 
 

@@ -33,11 +33,29 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\Z")
 
 
 class LiveRun(Record, frozen=True, kw_only=True):
-    """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's."""
+    """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's.
+
+    ``born`` says when each of these processes began (:func:`born`), because the system gives its number to another one after its end.
+    """
 
     controller: int
     user_namespace: bool
     hosts: dict[str, int]
+    born: dict[int, int]
+
+    def has(self, host: str) -> bool:
+        """Whether a host of that name is up, and whoever keeps it."""
+        processes = [self.controller, self.hosts.get(host, 0)]
+        return all(self.born.get(pid, -1) == born(pid) != -1 for pid in processes)
+
+
+def born(pid: int) -> int:
+    """When a process began, in ticks since the machine did (proc_pid_stat(5), field 22); -1 where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return -1
 
 
 class RunDirectory:
@@ -76,18 +94,17 @@ class RunDirectory:
         """Keep a text under a plain name."""
         self._write(self.path / name, text.encode())
 
-    def copy_input(self, source: Path) -> None:
-        """Keep an input as it was; beside another one of its name (a scenario's topology, say) it gets a number."""
-        path = self.path / INPUTS / source.name
+    def keep_input(self, name: str, data: bytes) -> None:
+        """Keep an input as it was read; beside another one of its name (a scenario's topology, say) it gets a number."""
+        first = path = self.path / INPUTS / name
         number = 1
         try:
             path.parent.mkdir(exist_ok=True)
-            data = source.read_bytes()
             while path.exists() and path.read_bytes() != data:
                 number += 1
-                path = path.with_name(f"{source.stem}-{number}{source.suffix}")
+                path = first.with_name(f"{first.stem}-{number}{first.suffix}")
         except OSError as error:
-            raise _failed("copy into", self.path, error) from error
+            raise _failed("write", path, error) from error
         self._write(path, data)
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -223,7 +240,7 @@ def find_live(root: Path, host: str) -> LiveRun:
     for run in reversed(list(every_run(root))):
         with suppress(StoreError):  # most runs have none, and one of another version must not hide the others
             live = run.read(LIVE, LiveRun)
-            if host in live.hosts and Path(f"/proc/{live.controller}").exists():
+            if live.has(host):
                 return live
     raise StoreError(f"no host {host} is up in {root}: start one with `orchestrate run --keep FILE`")
 
