@@ -54,6 +54,7 @@ class Agent:
 
     def __init__(self) -> None:
         self.asked: list[dict] = []
+        self.left_out: list[str] = []
         self.numbers: dict[str, int] = {}
         self.answers: dict[str, Any] = {
             protocol.PREPARE: None,
@@ -84,7 +85,7 @@ class Agent:
 
     def session(self) -> Session:
         made = Session("romeo", self)
-        made.hello = {"clock": [0, 0], "folder": None}
+        made.hello = {"clock": [0, 0], "folder": None, "left_out": self.left_out}
         return made
 
 

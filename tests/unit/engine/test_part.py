@@ -127,6 +127,34 @@ def test_a_host_that_does_not_say_what_it_undid_is_lost(agent: Agent, answer: An
     playing(agent, body)
 
 
+def test_what_a_host_lacks_and_what_it_could_not_undo_is_in_its_record(agent: Agent) -> None:
+    agent.answers[protocol.FINISH] = {"undone": ["rm -r x"], "not_undone": ["sysctl a = 1 (gone)"]}
+    agent.left_out = ["/etc/hosts: Permission denied"]
+
+    async def body(made: Made) -> None:
+        await made.part.prepare()
+        await made.part.seal()
+        assert await made.part.finish(Clock()) == ""
+        record = made.part.record
+        assert (record.left_out, record.undone) == (("/etc/hosts: Permission denied",), ("rm -r x",))
+        assert (record.not_undone, record.environment) == (("sysctl a = 1 (gone)",), {"kernel": "6.1"})
+
+    playing(agent, body)
+
+
+def test_a_clock_that_was_set_while_a_host_captured_is_in_its_record(agent: Agent) -> None:
+    agent.answers[protocol.SEAL] = {"frames": 3, "dropped": 0, "end_ns": 50, "clock": [1000, 3000]}
+
+    async def body(made: Made) -> None:
+        made.recorder.offsets = {"romeo": 500}
+        await made.part.prepare()
+        await made.part.seal()
+        assert made.part.capture is not None
+        assert (made.part.capture.clock_moved_ns, made.part.capture.end_ns, made.part.capture.ready_ns) == (1500, 550, 501)
+
+    playing(agent, body)
+
+
 def run(agent: Agent, stop: Callable[[Lockstep], None], *, timeout_ns: int = 10**10) -> RunRecord:
     """A run whose only action blocks until the end; ``stop`` is called when it has begun."""
     plan = a_plan(a_step(1, actions=(an_action(1),)), timeout_ns=timeout_ns)
