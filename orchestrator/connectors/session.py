@@ -136,7 +136,8 @@ class Session:
             if not self._greeting.done():
                 self._greeting.set_result(None)
         elif frame["tell"] == protocol.FAILED:
-            self.refusal = OSError(frame.get("errno"), str(frame.get("text")))
+            if "errno" in frame:
+                self.refusal = OSError(frame["errno"], str(frame.get("text")))
             self._fail(str(frame.get("text")))
         elif frame["tell"] == protocol.GOODBYE:
             self.goodbye = str(frame.get("reason", ""))
