@@ -17,7 +17,7 @@ from typing import IO, TypeVar
 
 import msgspec
 
-from orchestrator.errors import StoreError
+from orchestrator.errors import TOO_MANY_FILES, StoreError
 from orchestrator.model.record import RunRecord
 from orchestrator.model.verdict import Report
 from orchestrator.model.words.values import Record
@@ -201,6 +201,8 @@ def _failed(what: str, path: Path, error: OSError) -> StoreError:
         return StoreError(f"cannot {what} {path}: the disk is full; free some space, or name another folder with --runs")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return StoreError(f"cannot {what} {path}: {error.strerror}; name a folder that you may write with --runs")
+    if error.errno == errno.EMFILE:
+        return StoreError(f"cannot {what} {path}: {TOO_MANY_FILES}")
     return StoreError(f"cannot {what} {path}: {error.strerror or error}")
 
 

@@ -22,13 +22,16 @@ from orchestrator.engine.timing import Clock
 from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdue, StoreError
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, CaptureRecord, HostRecord
-from orchestrator.model.words.actions import typed
+from orchestrator.model.words.actions import Action, Iptables, Run, Snapshot, Start, typed
+from orchestrator.model.words.expectations import ToolExpectation
 
 _GRACE_S = 2.0
 _PREPARE_S = 10.0
 _FINISH_S = 10.0
 _SPARE_NS = 30_000_000_000
 """What a host grants a run beyond its deadline, before it takes its controller for gone."""
+
+_ALWAYS = ("ip", "ss", "iptables")
 
 
 class Keeper(Protocol):
@@ -231,6 +234,26 @@ def _prepared(action: PlannedAction) -> dict[str, Any]:
 
 
 def _tools(plan: Plan, host: str) -> list[str]:
-    """The tools whose versions belong in the fingerprint; one machine's hosts share them, so the first host asks."""
-    shared = plan.testbed.kind == "netns"
-    return ["ip", "ss", "iptables"] if not shared or host == plan.hosts[0].name else []
+    """The programs that belong in the fingerprint: what every lab rests on and what this one uses.
+
+    One machine's hosts share them, so the first host asks, and only it.
+    """
+    if plan.testbed.kind == "netns" and host != plan.hosts[0].name:
+        return []
+    steps = [step for step in plan.steps if step.skip is None]
+    used = {tool for step in steps for action in step.actions for tool in _used(action.action)}
+    used |= {expectation.tool for step in steps for expectation in step.expect if isinstance(expectation, ToolExpectation)}
+    used |= {"tcpdump" for wanted in plan.hosts if wanted.capture}
+    return [*_ALWAYS, *sorted(used.difference(_ALWAYS))]
+
+
+def _used(action: Action) -> tuple[str, ...]:
+    match action:
+        case Start(argv=argv) | Run(argv=argv):
+            return argv[:1]
+        case Snapshot(tools=tools):
+            return tools
+        case Iptables(tool=tool):
+            return (tool,)
+        case _:
+            return ()

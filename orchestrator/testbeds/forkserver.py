@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -57,6 +58,8 @@ class ForkServer:
 
             raise TestbedError("the process that makes hosts has ended")
         frame = json.loads(answer)
+        if "error" not in frame and len(fds) < 2:  # they were given, and we had no room for them (unix(7), MSG_CTRUNC)
+            frame = {"error": os.strerror(errno.EMFILE), "errno": errno.EMFILE}
         if "error" in frame:
             for fd in fds:
                 os.close(fd)

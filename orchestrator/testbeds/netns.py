@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
-from orchestrator.errors import AgentError, AgentLost, Overdue, TestbedError, Unsupported
+from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, Overdue, TestbedError, Unsupported
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
 from orchestrator.testbeds import iproute
@@ -192,6 +192,8 @@ def _outer_pid(handle: int) -> int:
 
 def _what_to_permit(error: OSError) -> str:
     """Why this machine lets nobody make hosts, and what its administrator can do."""
+    if error.errno == errno.EMFILE:
+        return TOO_MANY_FILES
     refused = error.strerror or str(error)
     if error.errno == errno.ENOSPC:
         return f"this machine limits the number of namespaces ({refused}): sudo sysctl -w {_raised_limits()}"

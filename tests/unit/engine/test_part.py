@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from orchestrator.agent import protocol
@@ -15,8 +16,11 @@ from orchestrator.engine.part import Part
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.timing import Clock
 from orchestrator.errors import AgentError, Interrupted, OrchestratorError, Overdue, TestbedError
+from orchestrator.model.plan import HostPlan, PlannedAction
 from orchestrator.model.record import ActionRecord, RunRecord
-from tests.unit.engine.conftest import Agent, Kept, Unwatched, a_plan, a_step, an_action
+from orchestrator.model.words.actions import Iptables, Snapshot, Start
+from orchestrator.model.words.expectations import ToolExpectation
+from tests.unit.engine.conftest import HERE, Agent, Kept, Unwatched, a_plan, a_step, an_action
 
 DONE = {"id": "1.1", "status": "done", "start_ns": 5, "end_ns": 9, "value": 0, "stdout": "what was learnt"}
 
@@ -153,6 +157,24 @@ def test_a_clock_that_was_set_while_a_host_captured_is_in_its_record(agent: Agen
         assert (made.part.capture.clock_moved_ns, made.part.capture.end_ns, made.part.capture.ready_ns) == (1500, 550, 501)
 
     playing(agent, body)
+
+
+def test_the_fingerprint_asks_for_the_programs_of_the_plan(agent: Agent) -> None:
+    done = [Start(argv=("nc", "-l"), name="nc"), Snapshot(tools=("lsof", "ss")), Iptables(tool="ip6tables", words=("-A",), name="r")]
+    acts = tuple(PlannedAction(id=f"1.{at}", host="romeo", action=act, where=HERE, timeout_ns=1) for at, act in enumerate(done))
+    counted = ToolExpectation(where=HERE, host="romeo", tool="nstat", pattern="x", within_ns=0)
+    left_out = a_step(2, actions=(an_action(2),), skip="not here")
+    plan = a_plan(a_step(1, actions=acts, expect=(counted,)), left_out)
+    filtered = HostPlan(name="romeo", capture="udp")
+
+    async def whole() -> None:
+        recorder = Recorder(msgspec.structs.replace(plan, hosts=(filtered,)), "ab", 0)
+        recorder.offsets = {"romeo": 0}
+        await Part(filtered, agent.session(), recorder, Kept(), print).prepare()
+
+    asyncio.run(whole())
+    (asked,) = [frame["tools"] for frame in agent.asked if frame["ask"] == protocol.ENVIRONMENT]
+    assert asked == ["ip", "ss", "iptables", "ip6tables", "lsof", "nc", "nstat", "tcpdump"]
 
 
 def run(agent: Agent, stop: Callable[[Lockstep], None], *, timeout_ns: int = 10**10) -> RunRecord:
