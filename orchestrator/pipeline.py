@@ -149,7 +149,8 @@ class Run:
         finally:
             captures.close()
         directory.write(store.RECORD, record)
-        report = await _conclude(plan, record, directory)
+        big = captures.kept_bytes > _BIG_BYTES  # then other runs go on meanwhile
+        report = await asyncio.to_thread(conclude, plan, record, directory) if big else conclude(plan, record, directory)
         self._progress.run_ends(report)
         return report
 
@@ -228,13 +229,6 @@ def _with_filters(plan: Plan) -> Plan:
         return plan
     hosts = [msgspec.structs.replace(host, filter_program=compile_filter(host.capture or "")) for host in plan.hosts]
     return msgspec.structs.replace(plan, hosts=tuple(hosts))
-
-
-async def _conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
-    captures = store.read_captures(directory.path, record)
-    if sum(map(len, captures.values())) > _BIG_BYTES:
-        return await asyncio.to_thread(conclude, plan, record, directory)
-    return conclude(plan, record, directory)
 
 
 def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:

@@ -147,6 +147,7 @@ class CaptureFiles:
         stem = scenario if scenario.startswith(("tcp-", "udp-")) else f"tcp-{scenario}"
         self._paths = {host: folder / f"{host}-{stem}.pcap" for host in hosts if _PLAIN.match(host)}
         self._open: dict[str, IO[bytes]] = {}
+        self.kept_bytes = 0
 
     def name(self, host: str) -> str:
         """The plain name of a host's capture."""
@@ -158,6 +159,7 @@ class CaptureFiles:
         :raises StoreError: the disk is full, or not ours to write.
         """
         left = memoryview(data)
+        self.kept_bytes += len(data)
         try:
             if host not in self._open:
                 self._open[host] = self._paths[host].open("wb", buffering=0)

@@ -162,7 +162,10 @@ class CaptureEvidence(Record, frozen=True, kw_only=True):
 
 
 class Evidence(Record, frozen=True, kw_only=True):
-    """All that the wire told, sorted by capture and then by frame; ``passages`` are in order of time."""
+    """All that the wire told, what is inferred from it, and what tools said in snapshots.
+
+    Segments are sorted by capture and then by frame; ``passages`` are in order of time.
+    """
 
     captures: tuple[CaptureEvidence, ...] = ()
     segments: tuple[Segment, ...] = ()
