@@ -198,13 +198,13 @@ class Run:
         return await self._engine.finish(record)
 
     async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, record: RunRecord) -> None:
-        """Keep the hosts up until a person has seen enough."""
+        """Keep the hosts up until a person has seen enough. What a person does on them is no part of the lab: captures end before."""
+        if self._engine is not None:
+            await self._engine.seal()
         born = {pid: store.born(pid) for pid in (os.getpid(), *testbed.processes.values())}
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes, born=born)
         directory.write(store.LIVE, live)
         self.holding = True
-        if self._engine is not None:
-            await self._engine.seal()  # what a person does on the hosts is no part of the lab
         self.on_hold(record, tuple(testbed.processes))
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
