@@ -63,7 +63,7 @@ class Lockstep:
             error = Interrupted("interrupted")
         except OrchestratorError as met:
             error = met
-        return self._record(*self._outcome(self._stopped or error))
+        return self.record(*self._outcome(self._stopped or error))
 
     def _outcome(self, error: OrchestratorError | None) -> tuple[str, str]:
         """Status and reason of the run."""
@@ -92,9 +92,10 @@ class Lockstep:
         status, reason = record.status, record.reason
         if troubles and status in ("completed", "failed"):
             status, reason = "error", "; ".join(troubles)
-        return self._record(status, reason)
+        return self.record(status, reason)
 
-    def _record(self, status: str, reason: str) -> RunRecord:
+    def record(self, status: str, reason: str) -> RunRecord:
+        """The run as it is known now."""
         parts = self._parts.values()
         captures = [part.capture for part in parts if part.capture is not None]
         return self._recorder.record(status, reason, self._clock.now_ns(), [part.record for part in parts], captures)

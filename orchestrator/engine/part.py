@@ -124,14 +124,15 @@ class Part:
 
         :raises AgentError: the host did not report, or not on all of them. What it reports later is recorded all the same.
         """
-        now_ns = clock.now_ns()
+        begin_ns = max(clock.now_ns(), instant_ns)
         at = instant_ns - self._offset_ns if instant_ns else 0
         answer = self._session.ask(protocol.FIRE, actions=[action.id for action in actions], at=at)
-        patience = max(0.0 if action.background else action.timeout_ns / 1e9 for action in actions) + _GRACE_S
+        longest_ns = max(0 if action.background else action.timeout_ns for action in actions)
+        patience_s = (begin_ns - clock.now_ns() + longest_ns) / 1e9 + _GRACE_S
         doing = "; ".join(typed(action.action) for action in actions)
-        self._recorder.fired(actions, max(now_ns, instant_ns))
+        self._recorder.fired(actions, begin_ns)
         try:
-            results = await self._session.wait_for_answer(answer, patience + max(0, at and instant_ns - now_ns) / 1e9, doing)
+            results = await self._session.wait_for_answer(answer, patience_s, doing)
         except (AgentLost, Overdue) as error:
             self._recorder.give_up(actions, str(error), clock.now_ns())
             answer.add_done_callback(self._late)

@@ -106,7 +106,7 @@ def test_a_controller_that_was_killed_left_no_hosts(runs):
     assert str(caught.value) == f"no host romeo is up in {root}: start one with `orchestrate run --keep FILE`"
 
 
-@pytest.mark.parametrize("another", [ME, OTHER])
+@pytest.mark.parametrize("another", [ME, OTHER], ids=["controller", "host"])
 def test_who_has_the_number_of_a_process_that_has_ended_is_another(runs, another):
     root, made = runs
     born = {pid: store.born(pid) - (pid == another) for pid in (ME, OTHER)}
