@@ -75,7 +75,7 @@ class TestbedError(OrchestratorError):
 
 
 class Unsupported(TestbedError):
-    """This machine, kernel or user lacks what the scenario needs: a SKIP, before anything was touched."""
+    """This machine, kernel or user lacks what the scenario needs: a SKIP, before the first step."""
 
     exit_code = 2
 

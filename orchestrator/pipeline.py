@@ -10,7 +10,7 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ from orchestrator.engine.watching import Watcher
 from orchestrator.errors import InputProblems, Interrupted, OrchestratorError, Problem, StoreError, TestbedError, Unsupported
 from orchestrator.loading import Loaded, load_scenario
 from orchestrator.loading.shelves import topology_folders
+from orchestrator.loading.source.problems import suggestion
 from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Scenario
@@ -33,6 +34,7 @@ from orchestrator.model.verdict import Report
 from orchestrator.model.words.values import Record, Where
 from orchestrator.testbeds import netns
 from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.survey import programs, survey, which
 
 _BIG_BYTES = 1_000_000
 
@@ -56,8 +58,8 @@ class Job(Record, frozen=True, kw_only=True):
     inputs: dict[str, bytes]
 
 
-def load_jobs(paths: Sequence[Path]) -> list[Job]:
-    """Every variant of every file.
+def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
+    """Every variant of every file; those that are not ``to_run`` may name programs that this machine lacks.
 
     :raises InputProblems: all the problems of all the files.
     """
@@ -70,6 +72,7 @@ def load_jobs(paths: Sequence[Path]) -> list[Job]:
             problems += error.problems
         else:
             problems += _refused_filters(loaded.scenarios[0])
+            problems += [problem for scenario in loaded.scenarios for problem in _unknown_programs(scenario) if to_run]
             jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
     if problems:
         raise InputProblems(problems)
@@ -94,9 +97,22 @@ def _refused_filters(scenario: Scenario) -> list[Problem]:
     return problems
 
 
+def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:
+    """The programs of steps that this machine lacks and nobody vouches for: most likely they are misspelt, so they are no quiet skip."""
+    for name, place, is_file in planning.unvouched(scenario):
+        if not which(name):
+            if is_file:
+                advice = f": the file of that name is run as './{name}'"
+            else:
+                advice = suggestion(name, {near for near in programs() if near[0] == name[0]})
+                advice += ": " if not advice else " Otherwise "
+                advice += "install it, or name it under 'needs', and the scenario is skipped where it is missing"
+            yield Problem(place.path, place.line, place.column, f"there is no program '{name}' on this machine{advice}")
+
+
 def make_plan(job: Job) -> Plan:
     """What would be done on namespaces of this machine; touches nothing."""
-    return planning.plan(job.scenario, netns.survey(job.topology, planning.needs(job.scenario)))
+    return planning.plan(job.scenario, survey(job.topology, planning.needs(job.scenario)))
 
 
 class Run:
@@ -264,7 +280,7 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
 
 
 def _job_like(plan: Plan, changed: Path) -> Job:
-    jobs = [job for job in load_jobs([changed]) if job.scenario.label == plan.label]
+    jobs = [job for job in load_jobs([changed], to_run=False) if job.scenario.label == plan.label]
     if not jobs:
         raise StoreError(f"{changed} holds no {plan.label}, which is what was run")
     return jobs[0]

@@ -42,6 +42,10 @@ class ChangeRefused(Exception):
     """The host's own tool or kernel refused; the text is its word."""
 
 
+class Lacking(ChangeRefused):
+    """This host has no such thing to change: no scenario's fault, and no agent's."""
+
+
 def command(loop: Loop, argv: list[str], stdin: bytes = b"") -> Steps[str]:
     """Run a privileged tool as a task; gives its output.
 
@@ -133,11 +137,11 @@ def read_sysctl(key: str) -> str | None:
 def sysctl(key: str, value: object) -> Undo:
     """Set a kernel parameter; the undo writes the old value back.
 
-    :raises ChangeRefused: this kernel has none of that name, or does not let it be set so.
+    :raises Lacking: this kernel has none of that name. :raises ChangeRefused: it does not let it be set so.
     """
     old = read_sysctl(key)
     if old is None:
-        raise ChangeRefused(f"this kernel has no {key}")
+        raise Lacking(f"this kernel has no {key}")
     before = old
     _write_sysctl(key, value)
 

@@ -31,6 +31,9 @@ FINISH = "finish"  # interrupt what blocks, stop captures, undo, report
 BEAT = "beat"  # I am still here
 HOLD = "hold"  # a person looks around: forget the deadline
 
+# What kind of refusal it is when this host lacks what was asked for; an answer's other kinds are for people.
+LACKING = "Lacking"
+
 # What the agent tells unasked.
 HELLO = "hello"
 ENDED = "ended"  # a background action is over

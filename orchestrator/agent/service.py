@@ -98,7 +98,8 @@ class Service:
 
     def _lines(self, frame: Frame) -> Steps[None]:
         for key, value in frame.get("sysctl", {}).items():
-            changes.sysctl(key, value)
+            if changes.read_sysctl(key) is not None:  # a kernel without IPv6 need not be told to keep still
+                changes.sysctl(key, value)
         if frame.get("lines"):
             yield from changes.command(self.loop, [frame.get("tool", "ip"), "-batch", "-"], "\n".join(frame["lines"]).encode() + b"\n")
         for interface in frame.get("interfaces", ()):
@@ -129,7 +130,8 @@ class Service:
             for name, wanted in frame.get("offload", {}).items():
                 self.host.remember(changes.offload(interface, name, wanted=bool(wanted)))
         for key, value in frame.get("sysctl", {}).items():
-            self.host.remember(changes.sysctl(key, value))
+            if key not in frame.get("if_present", ()) or changes.read_sysctl(key) is not None:
+                self.host.remember(changes.sysctl(key, value))
 
     def capture(self, number: int, frame: Frame) -> None:
         """Begin to capture; the answer is the instant from which on nothing is missed, and each interface's index."""

@@ -14,7 +14,7 @@ import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import Channel
-from orchestrator.errors import AgentError, AgentLost, Overdue
+from orchestrator.errors import AgentError, AgentLost, Overdue, Unsupported
 
 Frame = dict[str, Any]
 
@@ -70,6 +70,7 @@ class Session:
         """Ask at once; the future gives the answer.
 
         :raises AgentError: (by the future) the agent refused; :class:`AgentLost` when its channel ended first.
+        :raises Unsupported: (by the future) the host lacks what was asked for.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self.lost is not None:
@@ -126,9 +127,14 @@ class Session:
         if future is None or future.done():
             return
         if "error" in frame:
-            future.set_exception(AgentError(self.host, str(frame["error"])))
+            future.set_exception(self._refused(frame))
         else:
             future.set_result(frame.get("ok"))
+
+    def _refused(self, frame: Frame) -> AgentError | Unsupported:
+        if frame.get("kind") == protocol.LACKING:
+            return Unsupported(f"{self.host}: {frame['error']}")
+        return AgentError(self.host, str(frame["error"]))
 
     def _told(self, frame: Frame) -> None:
         if frame["tell"] == protocol.HELLO:

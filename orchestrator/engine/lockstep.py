@@ -17,11 +17,12 @@ from orchestrator.engine.part import Keeper, Part
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.timing import LEAD_NS, Clock, Timetable
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import HostErrors, Interrupted, OrchestratorError, StoreError
+from orchestrator.errors import HostErrors, Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, RunRecord, StepRecord
 
 T = TypeVar("T")
+_STATUSES = {Interrupted: "interrupted", Unsupported: "skipped"}
 
 
 class StepFailed(Exception):
@@ -70,7 +71,7 @@ class Lockstep:
         if isinstance(error, StoreError):
             raise error
         if error is not None:
-            return "interrupted" if isinstance(error, Interrupted) else "error", str(error)
+            return next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), "error"), str(error)
         return ("failed", self._failure) if self._failure else ("completed", "")
 
     def stop(self, why: OrchestratorError) -> None:
@@ -163,7 +164,7 @@ class Lockstep:
 async def _on_all(hosts: Iterable[str], work: Callable[[str], Awaitable[T]]) -> list[T]:
     """Work on all hosts at once, and wait for all; gives the results in the order of the hosts.
 
-    :raises HostErrors: several could not, and it holds what each came to. Where one could not, its own error is raised.
+    :raises HostErrors: several could not, and it holds what each came to. Where one could not, or all lack something, that is raised.
     """
     names = list(hosts)
     if len(names) == 1:
@@ -173,7 +174,7 @@ async def _on_all(hosts: Iterable[str], work: Callable[[str], Awaitable[T]]) -> 
         if isinstance(result, BaseException) and not isinstance(result, OrchestratorError):
             raise result
     failed = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, OrchestratorError)}
-    if len(failed) == 1:
+    if failed and (len(failed) == 1 or all(isinstance(error, Unsupported) for error in failed.values())):
         raise next(iter(failed.values()))
     if failed:
         raise HostErrors({name: failed.get(name) for name in names})

@@ -88,6 +88,7 @@ class Part:
             "actions": actions,
             "deadline_ns": self._plan.timeout_ns + _SPARE_NS,
             "sysctl": self._wanted.sysctl,
+            "if_present": self._wanted.if_present,
             "offload": self._wanted.offload,
             "interfaces": self._wanted.interfaces,
             "folder": self._session.hello.get("folder"),

@@ -72,6 +72,8 @@ def _variants(document: Node, reader: Reader) -> list[dict[str, str]]:
 def _check_values(entry: Entry, reader: Reader) -> None:
     """Each value once; families are two."""
     seen = set()
+    if entry.key != "family" and entry.value and {marked.value for marked in entry.value} <= set(_FAMILIES):
+        reader.complain(entry.key_where, f"these are families: they are chosen by the name 'family', not '{entry.key}'")
     for marked in entry.value:
         if marked.value in seen:
             reader.complain(marked.where, f"'{marked.value}' stands twice")

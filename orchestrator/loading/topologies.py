@@ -24,6 +24,12 @@ from orchestrator.model.words.values import Where
 Subnet: TypeAlias = IPv4Network | IPv6Network
 Address: TypeAlias = IPv4Address | IPv6Address
 _LEAST_MTU_IPV6 = 1280  # RFC 8200 section 5
+_NOT_FOR_HOSTS = {  # RFC 6890, RFC 4291 section 2.4
+    "loopback": (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128")),
+    "multicast": (IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")),
+    "link-local": (IPv6Network("fe80::/10"),),
+    "'this network'": (IPv4Network("0.0.0.0/8"), IPv6Network("::/128")),
+}
 
 
 def read_topology(document: Node, path: str, complaints: Complaints) -> Topology | None:
@@ -74,7 +80,8 @@ class _Drawing:
         mtu = fields.get("mtu", 1500)
         if mtu < _LEAST_MTU_IPV6 and any(subnet.version == 6 for subnet in subnets):
             self._reader.complain(fields.place("mtu"), f"IPv6 wants an MTU of {_LEAST_MTU_IPV6} at least")
-        ports = tuple(port for host in fields.get("hosts", ()) for port in self._port(host, subnets))
+        known = len(subnets) == len(fields.get("subnets", ())) > 0
+        ports = tuple(port for host in fields.get("hosts", ()) for port in self._port(host, subnets, known=known))
         link = LinkProperties(rate_bits=fields.get("rate", 0), delay_ns=fields.get("delay", 0), loss_millis=fields.get("loss", 0))
         return Network(name=entry.key, subnets=tuple(str(subnet) for subnet in subnets), ports=ports, mtu=mtu, link=link)
 
@@ -94,10 +101,15 @@ class _Drawing:
         try:
             subnet = ip_network(marked.value)
         except ValueError as error:
-            hint = ": set the bits behind the prefix to 0" if "host bits" in str(error) else ", like 10.10.0.0/24 or fd00:10:10::/64"
+            meant = f", did you mean '{ip_network(marked.value, strict=False)}'?" if "host bits" in str(error) else ""
+            hint = meant or ": write one like 10.10.0.0/24 or fd00:10:10::/64"
             self._reader.refuse(marked.where, f"'{marked.value}' is no prefix{hint}")
         if "/" not in marked.value or subnet.num_addresses < 4:
             self._reader.refuse(marked.where, f"'{marked.value}' has no room for two hosts: give a prefix length, like 10.10.0.0/24")
+        for use, prefixes in _NOT_FOR_HOSTS.items():
+            for prefix in prefixes:
+                if prefix.version == subnet.version and prefix.overlaps(subnet):
+                    self._reader.refuse(marked.where, f"{subnet} cannot be a lab's prefix: {prefix} is for {use} addresses")
         return subnet
 
     def _check_overlap(self, subnet: Subnet, name: str, where: Where) -> None:
@@ -106,8 +118,8 @@ class _Drawing:
                 self._reader.complain(where, f"the prefix {subnet} overlaps {other.value} of {other.owner}")
         self._subnets.append(_Placed(subnet, name, where))
 
-    def _port(self, entry: Entry, subnets: tuple[Subnet, ...]) -> Iterator[Port]:
-        """The port of one host on one network."""
+    def _port(self, entry: Entry, subnets: tuple[Subnet, ...], *, known: bool) -> Iterator[Port]:
+        """The port of one host on one network; where its prefixes are not all ``known``, an address may be in the others."""
         host = entry.key
         if self._known is not None and host not in self._known:
             self._reader.complain(entry.key_where, f"there is no host '{host}' under 'hosts'{suggestion(host, self._known)}")
@@ -117,10 +129,10 @@ class _Drawing:
         addresses = []
         for marked in entry.value:
             with suppress(Refused):
-                addresses.append(self._address(marked, host, subnets))
+                addresses.append(self._address(marked, host, subnets, known=known))
         yield Port(host=host, interface=f"eth{self._interfaces[host]}", addresses=tuple(addresses), where=entry.key_where)
 
-    def _address(self, marked: Marked, host: str, subnets: tuple[Subnet, ...]) -> str:
+    def _address(self, marked: Marked, host: str, subnets: tuple[Subnet, ...], *, known: bool) -> str:
         """The address with its prefix length, held against the network's prefixes."""
         text, _, length = marked.value.partition("/")
         try:
@@ -128,6 +140,8 @@ class _Drawing:
         except ValueError:
             self._reader.refuse(marked.where, f"'{marked.value}' is no address")
         subnet = next((subnet for subnet in subnets if subnet.version == address.version), None)
+        if not known and (subnet is None or address not in subnet):
+            raise Refused
         if subnet is None or address not in subnet:
             self._reader.refuse(marked.where, f"{host}'s address {text} is outside the network's prefix{_shown(subnets)}")
         if length and length != str(subnet.prefixlen):

@@ -41,7 +41,8 @@ class PlannedStep(Record, frozen=True, kw_only=True):
 class HostPlan(Record, frozen=True, kw_only=True):
     """What one host is told before anything moves. ``capture`` is ``None`` where nothing is captured, else tcpdump's filter, empty for all.
 
-    ``filter_program`` is that filter as ``tcpdump -ddd`` compiled it.
+    ``filter_program`` is that filter as ``tcpdump -ddd`` compiled it. ``if_present`` are keys of ``sysctl`` that the host may lack all the
+    same: some that the machine has, no namespace has.
     """
 
     name: str
@@ -49,6 +50,7 @@ class HostPlan(Record, frozen=True, kw_only=True):
     filter_program: str = ""
     interfaces: tuple[str, ...] = ()
     sysctl: dict[str, str] = {}
+    if_present: tuple[str, ...] = ()
     offload: dict[str, bool] = {}
 
 

@@ -9,6 +9,13 @@ from orchestrator.model.words.actions import Action
 from orchestrator.model.words.expectations import AnyExpectation, Outcome
 from orchestrator.model.words.values import Comparison, Record, Where
 
+FEATURES = ("root", "netem", "tbf", "trace")
+"""What a scenario may need of its hosts beside programs and parameters.
+
+``root``: the machine's own administrator. ``netem``, ``tbf``: the kernel can lose, delay and slow down (tc-netem(8), tc-tbf(8)).
+``trace``: its trace of socket states may be read.
+"""
+
 
 class Condition(Record, frozen=True, kw_only=True):
     """When a step or an expectation is meant: every field given must hold.
@@ -85,7 +92,7 @@ class SysctlWish(Record, frozen=True, kw_only=True):
 class Needs(Record, frozen=True, kw_only=True):
     """What hosts must have, else SKIP.
 
-    ``tools`` on their path, ``features`` (``netem``, ``trace``, ``root``), a ``kernel``, ``sysctls``.
+    ``tools`` on their path, ``features`` out of :data:`FEATURES`, a ``kernel``, ``sysctls``.
     """
 
     tools: tuple[str, ...] = ()
@@ -123,6 +130,7 @@ class Scenario(Record, frozen=True, kw_only=True):
 
 
 __all__ = [
+    "FEATURES",
     "CaptureWish",
     "Comparison",
     "Condition",

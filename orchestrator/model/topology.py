@@ -82,7 +82,7 @@ class Facts(Record, frozen=True, kw_only=True):
     """What a host can do, found before anything was touched.
 
     ``kernel`` as ``uname -r`` prints it; ``tools`` are the programs found on its path, with their full names; ``sysctls`` those asked
-    about that exist, with their values; ``features`` are words such as ``root``, ``trace``, ``netem``, ``tbf``.
+    about that exist, with their values; ``features`` likewise (:data:`~orchestrator.model.scenario.FEATURES`).
     """
 
     kernel: str

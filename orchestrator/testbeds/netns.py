@@ -18,12 +18,11 @@ from orchestrator.agent import protocol
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
 from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, Overdue, TestbedError, Unsupported
-from orchestrator.model.scenario import Needs
-from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
+from orchestrator.model.topology import Topology
 from orchestrator.testbeds import iproute
 from orchestrator.testbeds.forkserver import SWITCH, ForkServer
+from orchestrator.testbeds.survey import which
 
-KIND = "netns"
 _UP_S = 60.0
 _LINES_S = 15.0
 _BEAT_S = 2.0
@@ -31,34 +30,6 @@ _AT_ONCE = 8
 """So many hosts are configured at one time: the kernel has one lock for all of it, and a crowd in front of that only costs."""
 _KINDS = ("user", "pid", "net", "mnt", "uts", "ipc")
 _PACKAGES = "iproute2 (Debian, Ubuntu) or iproute (Fedora)"
-
-
-def survey(topology: Topology, needs: Needs) -> Testbed:
-    """What this machine can do, of what is needed; touches nothing.
-
-    ``netem`` and ``tbf`` are not told here: only a try inside a namespace tells (:meth:`Namespaces.up` makes it).
-    """
-    tools = {name: path for name in needs.tools if (path := which(name))}
-    values = {key: value for key in needs.sysctls if (value := _sysctl(key)) is not None}
-    features = ("root",) if os.geteuid() == 0 else ()
-    facts = Facts(kernel=os.uname().release, python=sys.version.split()[0], tools=tools, sysctls=values, features=features)
-    return Testbed(kind=KIND, topology=topology, hosts=tuple(LiveHost(name=host.name, facts=facts) for host in topology.hosts))
-
-
-def which(name: str) -> str:
-    """Where a program is on a host's path; empty where it is missing."""
-    if "/" in name:
-        return name if os.access(name, os.X_OK) else ""
-    folders = [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
-    return next((path for folder in folders if os.access(path := f"{folder}/{name}", os.X_OK)), "")
-
-
-def _sysctl(key: str) -> str | None:
-    try:
-        with open("/proc/sys/" + key.replace(".", "/"), encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return None
 
 
 class Namespaces:

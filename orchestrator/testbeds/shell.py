@@ -6,7 +6,7 @@ import os
 from typing import NoReturn
 
 from orchestrator.errors import TestbedError
-from orchestrator.testbeds.netns import which
+from orchestrator.testbeds.survey import which
 
 
 def enter(host: str, pid: int, command: tuple[str, ...], *, user_namespace: bool) -> NoReturn:

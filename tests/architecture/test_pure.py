@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ORCHESTRATOR, UNIT = ROOT / "orchestrator", ROOT / "tests" / "unit"
 PURE = (
     "model",
-    "planning.py",
+    "planning",
     "readings",
     "loading",
     "analysis",

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.integration.conftest import NOBODY
-from tests.integration.program import Program
+from tests.integration.program import Program, scenario
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to hide tools and to set limits")]
 _HIDE = 'for path in $HIDDEN; do mount --bind /dev/null "$path" || exit 99; done; exec "$@"'
@@ -82,6 +82,70 @@ def test_without_a_tool_that_the_scenario_needs(program: Program, name: str, too
     assert (record["status"], record.get("hosts", []), record.get("captures", [])) == ("skipped", [], [])
     assert not list(program.directories()[-1].glob("*.pcap"))
     assert subprocess.run(["iptables-save"], capture_output=True, text=True, check=False).stdout == rules
+
+
+def running(program: Program, words: str, more: str = "") -> Path:
+    return scenario(program.folder, "runs-it", f"topology: two-hosts\n{more}steps:\n  - host: romeo\n    run: {words}\n")
+
+
+@pytest.mark.parametrize("command", ["validate", "plan", "run"])
+def test_a_program_that_nobody_knows_is_no_quiet_skip(program: Program, command: str) -> None:
+    path = running(program, "ecoh hello")
+    done = program.run(command, path)
+    assert (done.code, done.out) == (65, "")
+    assert done.err.startswith(f"{path}:6:10: there is no program 'ecoh' on this machine, did you mean 'echo'? Otherwise install it, or")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_program_that_the_scenario_says_it_needs_is_a_skip(program: Program) -> None:
+    done = program.run("run", running(program, "ecoh hello", "needs: {tools: [ecoh]}\n"))
+    assert done.code == 2, done
+    assert "romeo has no ecoh: install it, or check the spelling" in flat(done.out)
+
+
+def test_a_file_of_the_scenarios_that_is_run_by_its_bare_name(program: Program) -> None:
+    text = "  - {host: romeo, file: {name: greet, text: 'echo hi', executable: true}}\n  - {host: romeo, run: greet}\n"
+    done = program.run("validate", scenario(program.folder, "bare", f"topology: two-hosts\nsteps:\n{text}"))
+    assert done.code == 65
+    assert done.err.endswith(":6:24: there is no program 'greet' on this machine: the file of that name is run as './greet'\n")
+
+
+SHOW = "steps:\n  - {host: juliet, run: cat /proc/sys/net/ipv4/conf/eth1/rp_filter, stdout: '^2$'}\n"
+
+
+def test_a_parameter_of_an_interface_that_only_hosts_have(program: Program) -> None:
+    pinned = "topology: two-hosts\nsysctl: {juliet: {net.ipv4.conf.eth1.rp_filter: 2}}\n"
+    done = program.run("run", scenario(program.folder, "pinned", pinned + SHOW))
+    assert done.code == 0, done
+
+
+@pytest.mark.parametrize("place", ["pinned", "in a step"])
+def test_a_parameter_of_an_interface_that_nobody_has(program: Program, place: str) -> None:
+    key = "{net.ipv4.conf.eth7.rp_filter: 2}"
+    body = f"sysctl: {{all: {key}}}\n{SHOW}" if place == "pinned" else f"{SHOW}  - {{host: romeo, sysctl: {key}}}\n"
+    done = program.run("run", scenario(program.folder, "eth7", f"topology: two-hosts\n{body}"))
+    assert done.code == 2, done
+    assert "romeo has no net.ipv4.conf.eth7.rp_filter" in flat(done.out)
+    assert program.stage("record").get("hosts", []) == []
+
+
+OF_THE_MACHINE = "net.core.netdev_budget"
+"""Every kernel has it, and no namespace but the first."""
+
+
+@pytest.mark.parametrize("host", ["all", "romeo"])
+def test_a_parameter_that_only_the_machine_has_is_a_skip(program: Program, host: str) -> None:
+    body = f"topology: two-hosts\nsysctl: {{{host}: {{{OF_THE_MACHINE}: 300}}}}\nsteps: [{{snapshot: ss}}]\n"
+    done = program.run("run", scenario(program.folder, "machines-own", body))
+    assert done.code == 2, done
+    assert f"romeo: this kernel has no {OF_THE_MACHINE}" in flat(done.out)
+    assert program.stage("record")["status"] == "skipped"
+
+
+def test_a_parameter_that_only_the_machine_has_may_be_missing(program: Program) -> None:
+    wish = f"{{{OF_THE_MACHINE}: {{value: 300, if_present: true}}, net.ipv4.conf.eth1.rp_filter: {{value: 2, if_present: true}}}}"
+    done = program.run("run", scenario(program.folder, "machines-own", f"topology: two-hosts\nsysctl: {{all: {wish}}}\n{SHOW}"))
+    assert done.code == 0, done
 
 
 def test_without_tcpdump_a_filter_cannot_be_compiled(program: Program) -> None:

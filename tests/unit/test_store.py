@@ -126,6 +126,11 @@ def test_what_was_written_is_read(made):
     assert names(made.path) == ["plan.json"]
 
 
+def test_a_fault_is_kept_as_text(made):
+    made.write_text(store.FAULT, "Traceback: é\n")
+    assert (made.path / "fault.txt").read_bytes() == "Traceback: é\n".encode()
+
+
 def test_the_files_have_their_names():
     files = (store.PLAN, store.RECORD, store.EVIDENCE, store.VERDICTS, store.REPORT, store.LIVE, store.INPUTS)
     assert files == ("plan.json", "record.json", "evidence.json", "verdicts.json", "report.json", "live.json", "inputs")

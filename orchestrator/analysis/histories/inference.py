@@ -44,7 +44,10 @@ class _Host:
         self.segments: Sequence[Segment] = reading.segments if reading else ()
         self.kernel = Kernel(record, name)
         self.doubts = Doubts(plan, record, name)
-        self.tracks = [track for track in (reading.tracks if reading else ()) if track.protocol == "tcp" and _near_flow(track, name)]
+        tracks = [track for track in (reading.tracks if reading else ()) if track.protocol == "tcp"]
+        self.flows = {id(track): flow for track in tracks if (flow := _near_flow(track, name))}
+        """What this host sends in each connection of its own."""
+        self.tracks = [track for track in tracks if id(track) in self.flows]
         self.claimed: set[int] = set()
 
     def histories(self, sockets: Sequence[NamedSocket]) -> Iterator[History]:
@@ -70,21 +73,18 @@ class _Host:
         return found
 
     def _is(self, track: Track, local: str, peer: str) -> bool:
-        flow = _near_flow(track, self.name)
-        return id(track) not in self.claimed and flow is not None and (flow.end, flow.back.end) == (local, peer)
+        return id(track) not in self.claimed and self._same(track, local, peer)
 
     def _fits(self, track: Track, deed: Deed) -> bool:
         """Whether ``track`` may be what a connect began: its target, its own end where that is known, and its time."""
-        flow = _near_flow(track, self.name)
-        if flow is None or flow.back.end != deed.target:
-            return False
+        flow = self.flows[id(track)]
         own = deed.local if not deed.local.startswith(_ANYWHERE) and not deed.local.endswith(":0") else ""
         last_ns = self.segments[track.indexes[-1]].at_ns
         in_time = track.first_ns <= deed.record.end_ns + _SLACK_NS and last_ns >= deed.record.start_ns - _SLACK_NS
-        return own in {"", flow.end} and in_time
+        return flow.back.end == deed.target and own in {"", flow.end} and in_time
 
     def _named(self, sock: NamedSocket, tracks: Sequence[Track], sockets: Sequence[NamedSocket]) -> History:
-        flow = _near_flow(tracks[-1], self.name) if tracks else None
+        flow = self.flows[id(tracks[-1])] if tracks else None
         local, peer = (flow.end, flow.back.end) if flow else (sock.local, sock.peer or _target(sock))
         deeds = list(sock.deeds)
         if sock.listener is not None:
@@ -111,9 +111,7 @@ class _Host:
 
     def _unnamed(self, track: Track, sockets: Sequence[NamedSocket]) -> Iterator[History]:
         """Infer a connection that no name of the scenario's is for: a program's, or one that nobody has accepted."""
-        flow = _near_flow(track, self.name)
-        if flow is None:
-            return
+        flow = self.flows[id(track)]
         own = [self.segments[index] for index in track.indexes]
         opened = [one for one in own if one.flags & SYN]
         if not opened:
@@ -144,8 +142,8 @@ class _Host:
         return Scene(local=(address.strip("[]"), int(port or 0)), segments=segments, deeds=deeds, samples=samples)
 
     def _same(self, track: Track, local: str, peer: str) -> bool:
-        flow = _near_flow(track, self.name)
-        return flow is not None and (flow.end, flow.back.end) == (local, peer)
+        flow = self.flows[id(track)]
+        return (flow.end, flow.back.end) == (local, peer)
 
     def _passive_since(self, tracks: Sequence[Track], local: str, sockets: Iterable[NamedSocket], at_ns: int) -> tuple[int, str, str]:
         """Since when LISTEN is known that a passive connection began in, and by what."""

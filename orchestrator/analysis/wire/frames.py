@@ -142,14 +142,8 @@ def read_ipv6(packet: Packet, data: bytes) -> bool:
     packet.version = 6
     packet.fragment = 0
     packet.more = False
-    if not _bounded(packet):
-        return False
-    return packet.protocol in {6, 17, 58} or _extensions(packet, data)
-
-
-def _bounded(packet: Packet) -> bool:
     packet.limit = min(packet.limit, packet.stop)
-    return packet.at <= packet.limit
+    return packet.protocol in {6, 17, 58} or _extensions(packet, data)
 
 
 def _extensions(packet: Packet, data: bytes) -> bool:

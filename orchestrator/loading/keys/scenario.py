@@ -42,7 +42,7 @@ _NEEDS = Keys(
     "'needs'",
     {
         "tools": Key(ListOf(words.TEXT, "a list of programs"), "Programs that every host must have."),
-        "features": Key(ListOf(words.NAME, "a list of features"), "What hosts must be able to do: root, trace, netem, ..."),
+        "features": Key(ListOf(words.FEATURE, "a list of features"), "What hosts must be able to do."),
         "kernel": Key(words.KERNEL, "The kernel's version, like '>= 5.10'."),
         "sysctl": Key(ListOf(words.SYSCTL, "a list of sysctls"), "Kernel parameters that must exist."),
     },

@@ -30,7 +30,7 @@ OFFLOAD_VALUES = MapOf(
 
 _READY = ByForm(
     "none, {listening: PORT} or {output: REGEX}",
-    scalar=Choice("when a program is ready", {"none": None}),
+    scalar=Choice("'ready'", {"none": None}, shown=("none", "{listening: PORT}", "{output: REGEX}")),
     mapping=Keys(
         "'ready'",
         {

@@ -8,6 +8,9 @@ from orchestrator.loading.kinds.shapes import FreeKeys, ListOf, MapOf, OneOrMany
 from orchestrator.loading.kinds.tables import Key, Keys, Rules
 from orchestrator.loading.notation import values
 
+MOST_HOSTS = 800
+"""Their names and addresses fit into one message of 64 KiB to the process that makes hosts, their links onto a bridge of 1,024 ports."""
+
 _RESERVED = ("all", "localhost", "none")
 
 
@@ -61,7 +64,7 @@ TOPOLOGY = Keys(
         "topology": Key(words.LABEL, "Its name, the same as the file's."),
         "about": Key(words.TEXT, "What it is for."),
         "hosts": Key(
-            MapOf(_HOST, "a mapping of hosts", FreeKeys(pattern=words.LABEL_PATTERN, check=_label_problem)),
+            MapOf(_HOST, "a mapping of hosts", FreeKeys(pattern=words.LABEL_PATTERN, check=_label_problem, most=MOST_HOSTS)),
             "The hosts; an empty value is a host that only has its networks.",
         ),
         "networks": Key(

@@ -18,6 +18,7 @@ from orchestrator.loading.notation.misread import Misread
 from orchestrator.loading.notation.places import place
 from orchestrator.loading.notation.segments import parse_line, parse_segment
 from orchestrator.loading.source.problems import suggestion
+from orchestrator.model.scenario import FEATURES
 from orchestrator.model.tcp import State, state_named
 
 
@@ -50,8 +51,8 @@ def timed(text: str) -> tuple[str | None, int]:
     found = re.fullmatch(values.TIMED, text)
     if not found:
         raise Misread(f"'{text}' is no time, and no name with a time, like 'connecting + 1.5s'")
-    if found["delay"]:
-        return None, values.duration_ns(found["delay"])
+    if found["delay"] or re.fullmatch(r"[-+]?[0-9.]+", text):
+        return None, values.duration_ns(text)
     return found["name"], values.duration_ns(found["more"]) if found["more"] else 0
 
 
@@ -124,6 +125,7 @@ TOOL = Choice("a tool", {name: name for name in ("ss", "lsof", "netstat", "iptab
 ON_OFF = Choice("the switch of an offload", {"on": True, "off": False})
 OFFLOADS = ("tso", "gso", "gro", "tx", "rx", "sg")
 TIMER = Choice("a timer", {name: name for name in ("on", "keepalive", "timewait", "persist", "none", "off")})
+FEATURE = Choice("a feature", {name: name for name in FEATURES})
 PROTOCOL = Choice("a protocol", {"tcp": "tcp", "udp": "udp"})
 FAMILY = Choice("a family", {"ipv4": "ipv4", "ipv6": "ipv6"})
 WITNESS = Choice("a witness", {"trace": "trace"})

@@ -203,9 +203,9 @@ class Choice(Kind):
         if not isinstance(node, Scalar):
             reader.refuse(node, f"{self.what} is wanted here, not a list or a mapping")
         text = reader.text(node)
-        if node.tag == "bool":
+        if node.tag == "bool" and ("on" in self._words or "off" in self._words):
             text = "on" if _BOOLS[text.lower()] else "off"
-        if node.tag not in ("str", "bool") or (node.tag == "bool" and text not in self._words):
+        if node.tag == "null":
             reader.refuse(node, surprise(node, self.what))
         if text not in self._words:
             reader.refuse(node, f"{self.what} is {listed(self._shown)}, not '{text}'{suggestion(text, self._words)}")

@@ -37,7 +37,8 @@ class ListOf(Kind):
     def read(self, node: Node, reader: Reader) -> tuple[Marked, ...]:
         """The items that can be read."""
         if not isinstance(node, Sequence):
-            reader.refuse(node, f"{self.what} is wanted here")
+            hint = ": begin each item with '- '" if isinstance(node, MappingNode) else ""
+            reader.refuse(node, f"{self.what} is wanted here{hint}")
         if len(node.items) < self._least:
             reader.refuse(node, f"{self.what} is wanted here, and this one is empty")
         marked = []
@@ -87,12 +88,13 @@ class ByForm(Kind):
 class FreeKeys(NamedTuple):
     """Which keys an author may choose: those that fit ``pattern`` (the schema's word; ``check`` says in words what is wrong with a key).
 
-    ``hosts`` wants hosts of the topology, or one of the words given there.
+    ``hosts`` wants hosts of the topology, or one of the words given there. ``most`` is how many there may be, 0 for any number.
     """
 
     pattern: str = ""
     check: Callable[[str], str] | None = None
     hosts: tuple[str, ...] | None = None
+    most: int = 0
 
 
 class MapOf(Kind):
@@ -114,6 +116,10 @@ class MapOf(Kind):
             reader.refuse(node, f"{self.what} is wanted here")
         if len(node.pairs) < self._least:
             reader.refuse(node, f"{self.what} is wanted here, and this one is empty")
+        if self._keys.most and len(node.pairs) > self._keys.most:
+            reader.refuse(
+                node.pairs[self._keys.most][0], f"{self.what} may have {self._keys.most} at most, and this one has {len(node.pairs)}"
+            )
         entries = []
         for key, value in node.pairs:
             with suppress(Refused):
@@ -135,7 +141,8 @@ class MapOf(Kind):
         """An object with free keys."""
         names = {"propertyNames": {"pattern": f"^(?:{self._keys.pattern})$"}} if self._keys.pattern else {}
         least = {"minProperties": self._least} if self._least else {}
-        return {"type": "object", "additionalProperties": self._value.shape(pen), **names, **least}
+        most = {"maxProperties": self._keys.most} if self._keys.most else {}
+        return {"type": "object", "additionalProperties": self._value.shape(pen), **names, **least, **most}
 
 
 class Later(Kind):

@@ -71,13 +71,17 @@ def _wanted(rule: Rule) -> str:
 def _callee(function: ast.expr) -> tuple[str, str]:
     """Whose method is called, and its name in the table."""
     if not isinstance(function, ast.Attribute):
-        raise Misread("a call is a socket's method or socket.socket", function.col_offset)
+        bare = isinstance(function, ast.Name) and f"socket.{function.id}" in CALLS
+        hint = f": write socket.{ast.unparse(function)}(...)" if bare else ""
+        raise Misread(f"a call is a socket's method or socket.socket{hint}", function.col_offset)
     name = function.attr
     if isinstance(function.value, ast.Name) and function.value.id == "socket":
         known = [method.removeprefix("socket.") for method, rule in CALLS.items() if rule.of == "module"]
         if name not in known:
             raise Misread(f"'socket.{name}' is not among the calls that can be typed{suggestion(name, known)}", function.col_offset)
         return "", f"socket.{name}"
+    if name == "sleep":
+        raise Misread("a pause is no call: say when the next step begins, with 'after: 1s'", function.col_offset)
     methods = [method for method, rule in CALLS.items() if rule.of == "socket"]
     if name not in methods:
         raise Misread(f"'{name}' is not among the socket calls that can be typed{suggestion(name, methods)}", function.col_offset)

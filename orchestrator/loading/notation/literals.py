@@ -208,6 +208,8 @@ def _offset(node: ast.AST) -> int:
 
 
 def _refuse(node: ast.AST) -> NoReturn:
+    if isinstance(node, ast.Name) and node.id in CONSTANTS:
+        raise Misread(f"'{node.id}' is a constant of the module: write socket.{node.id}", _offset(node))
     if isinstance(node, ast.Name):
         raise Misread(f"'{node.id}' is a name: an argument is a literal, the results of earlier calls cannot be passed on", _offset(node))
     raise Misread(f"this is more than a scenario can type: {_SAMPLE}", _offset(node))

@@ -24,6 +24,13 @@ def address(text: str) -> str | None:
     return None
 
 
+def no_address(text: str) -> str:
+    """What is wrong with a text that is written like an IPv4 address and is none; empty for anything else."""
+    if re.fullmatch(r"[0-9]+(?:\.[0-9]*)+", text) and not address(text):
+        return f"'{text}' is no IPv4 address: that has four numbers between 0 and 255"
+    return ""
+
+
 def port_number(text: str, *, least: int = 1) -> int:
     """A port.
 
@@ -47,6 +54,8 @@ def place(text: str) -> Place:
     host, port = found["six"] or found["host"], found["port"]
     if found["six"] and not address(host):
         raise Misread(f"'{host}' is no IPv6 address")
+    if wrong := no_address(host):
+        raise Misread(wrong)
     return Place(
         host=None if host in ("", "*") else address(host) or host,
         port=None if port in (None, "*") else port_number(port),

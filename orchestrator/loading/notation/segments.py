@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any
+from typing import Any, cast
 
 from orchestrator.loading.notation.literals import parse
 from orchestrator.loading.notation.misread import Misread
@@ -164,10 +164,7 @@ class _Fields:
         if not self._next(*_QUOTES):
             return
         word, offset = self._take()
-        tree = _quoted(word, offset)
-        value = tree.body.value if isinstance(tree, ast.Expression) and isinstance(tree.body, ast.Constant) else None
-        if not isinstance(value, (str, bytes)):
-            raise Misread("a payload is text in quotes", offset)
+        value = _quoted(word, offset)
         try:
             payload = value.encode() if isinstance(value, str) else value
         except UnicodeEncodeError:
@@ -178,10 +175,10 @@ class _Fields:
         self._fields["payload"] = payload
 
 
-def _quoted(word: str, offset: int) -> ast.AST:
-    """The tree of a quoted text."""
+def _quoted(word: str, offset: int) -> str | bytes:
+    """The text in quotation marks, which is all that a word can be that begins with one."""
     try:
-        return parse(word)
+        return cast("str | bytes", ast.literal_eval(parse(word)))
     except Misread:
         raise Misread(f"the payload {word} is not closed by the quotation mark that opens it", offset) from None
 

@@ -23,6 +23,9 @@ COMPARISON = r"(?:(==|!=|<=|>=|<|>)? ?([0-9]{1,18})|([0-9]{1,18}) ?\.\. ?([0-9]{
 KERNEL = r"(?:==|!=|<=|>=|<|>) ?[0-9]{1,5}(?:\.[0-9]{1,5}){0,3}"
 TIMED = rf"(?P<delay>{DURATION})|(?P<name>\S(?:.*?\S)?)(?: ?\+ ?(?P<more>{DURATION}))?"
 
+NO_TIME = "a time has a number and a unit, like 250ms, 1.5s or 2min, not '{}'"
+_OF_A_SHELL = ("|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1", "&>")
+
 
 def duration_ns(text: str) -> int:
     """``250ms``, ``1.5s``, ``2min`` as nanoseconds, a day at most.
@@ -31,7 +34,7 @@ def duration_ns(text: str) -> int:
     """
     found = re.fullmatch(DURATION, text)
     if not found:
-        raise Misread(f"a time has a number and a unit, like 250ms, 1.5s or 2min, not '{text}'")
+        raise Misread(NO_TIME.format(text))
     nanoseconds = _scaled(found[1], found[2], _UNITS_NS[found[3]])
     if nanoseconds > _DAY_NS:
         raise Misread(f"'{text}' is longer than a day")
@@ -107,6 +110,9 @@ def split_words(text: str) -> tuple[str, ...]:
         raise Misread(f"the words of '{text}' cannot be divided: {str(error).lower()}") from None
     if not words or not words[0]:
         raise Misread("no program is named here")
+    for word in _OF_A_SHELL:
+        if word in words and word in text.split():  # with quotes it is meant as it stands
+            raise Misread(f"'{word}' means something to a shell only: use 'shell', or put it in quotes")
     if any("\0" in word for word in words):
         raise Misread("an argument cannot hold a zero byte")
     return words

@@ -12,7 +12,7 @@ from orchestrator.agent.protocol import CALLS
 from orchestrator.loading.keys.steps import ACTIONS
 from orchestrator.loading.kinds.scalars import Marked
 from orchestrator.loading.kinds.tables import Fields
-from orchestrator.loading.notation.places import address
+from orchestrator.loading.notation.places import address, no_address
 from orchestrator.loading.script.names import BACKGROUND, DONE, OPEN, PROGRAM, RULE, Made, Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.source.problems import listed, suggestion
@@ -176,5 +176,7 @@ def _check_address(text: str, marked: Marked, making: Making) -> None:
     """Complain about an address that is neither one nor a host's name."""
     if text in _NO_HOST_NAMES or "${" in text or address(text.partition("%")[0]):
         return
+    if wrong := no_address(text):
+        making.reader.refuse(marked.where, wrong)
     host, _, network = text.partition("@")
     making.scene.check_host(host, network or None, marked.where, making.reader)

@@ -14,6 +14,7 @@ import msgspec
 
 from orchestrator.loading.kinds.scalars import Marked
 from orchestrator.loading.kinds.tables import Fields
+from orchestrator.loading.notation.places import address
 from orchestrator.loading.script.names import PROGRAM, RULE, Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.script.wording import expectation_text
@@ -117,7 +118,7 @@ def _socket(fields: Fields, where: Where, asking: Asking) -> exp.SocketExpectati
 def _place(key: str, fields: Fields, asking: Asking) -> exp.Place | None:
     """An end of a socket, its host checked."""
     place: exp.Place | None = fields.get(key)
-    if place and place.host and ":" not in place.host and not place.host.replace(".", "").isdigit() and "${" not in place.host:
+    if place and place.host and "${" not in place.host and not address(place.host):
         host, _, network = place.host.partition("@")
         asking.scene.check_host(host, network or None, fields.place(key), asking.reader)
     return place

@@ -6,24 +6,35 @@ parsed once the counter is in it; so the number of all steps is bounded.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
+import msgspec
+
+from orchestrator.agent.protocol import MAX_FRAME_BYTES
 from orchestrator.loading.keys.steps import ACTIONS, MOST_STEPS, STEP
 from orchestrator.loading.kinds.tables import Fields
+from orchestrator.loading.notation.values import NO_TIME
 from orchestrator.loading.script.actions import Making, host_actions, waiting_host
 from orchestrator.loading.script.expectations import PATIENCE_NS, Asking, condition, expectations
 from orchestrator.loading.script.names import Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.script.wording import step_name
-from orchestrator.loading.source.documents import Node, Sequence
+from orchestrator.loading.source.documents import Mapping, Node, Sequence
 from orchestrator.loading.source.problems import Refused, suggestion
 from orchestrator.loading.source.reader import Reader
 from orchestrator.model.scenario import HostAction, Step, Timing
+from orchestrator.model.words.actions import Calls
 
 _HARMLESS = frozenset(
     {"name", "raises", "returns", "stdout", "ready", "timeout", "at", "after", "within", "expect", "when", "snapshot", "type", "signal"}
 )
 """Keys of a step that make no names: when one of them is broken, later names can still be called unknown."""
+
+LARGEST_PROGRAM = MAX_FRAME_BYTES - (2 << 20)
+"""What all the steps may tell one host, in bytes: it travels as one frame, with the parameters that are pinned."""
+_ENVELOPE_BYTES, _ADDRESS_BYTES = 200, 40
+"""What is put around an action on its way, and what an address that planning puts in may add."""
 
 
 class Script:
@@ -36,11 +47,14 @@ class Script:
         self._done = done
         self._number = 0
         self._latest_ns = 0
+        self._told_bytes: dict[str, int] = {}
 
     def read(self, node: Node, reader: Reader) -> None:
         """Read a list of steps, at the top or in a loop."""
         if not isinstance(node, Sequence) or not node.items:
-            reader.refuse(node, "a list of steps is wanted here" + (", and this one is empty" if isinstance(node, Sequence) else ""))
+            hint = ", and this one is empty" if isinstance(node, Sequence) else ""
+            hint = ": begin each step with '- '" if isinstance(node, Mapping) else hint
+            reader.refuse(node, f"a list of steps is wanted here{hint}")
         for item in node.items:
             try:
                 self._step(item, reader)
@@ -64,6 +78,7 @@ class Script:
         making = Making(reader, self.names if meant else self.names.aside(), self.scene, number, loose=when is not None)
         timing = self._timing(fields, reader)
         actions = self._actions(fields, making)
+        self._weigh(actions, reader)
         together = "together" in fields
         if "name" in fields:
             self.names.steps.add(fields.get("name"))
@@ -91,6 +106,17 @@ class Script:
             elif fields.first((*ACTIONS, "snapshot", "wait")):
                 made += host_actions(fields, self._hosts(fields, making), making)
         return tuple(made)
+
+    def _weigh(self, actions: tuple[HostAction, ...], reader: Reader) -> None:
+        """Complain, once for each host, when it would be told more than one frame holds."""
+        for acting in actions:
+            text = msgspec.json.encode(acting.action)
+            names = text.count(b"${") + (len(acting.action.calls) if isinstance(acting.action, Calls) else 0)
+            before = self._told_bytes.get(acting.host, 0)
+            after = self._told_bytes[acting.host] = before + len(text) + _ENVELOPE_BYTES + names * _ADDRESS_BYTES
+            if before <= LARGEST_PROGRAM < after:
+                told = f"with this step, {acting.host} would be told more than {LARGEST_PROGRAM >> 20} MiB: make its texts fewer or shorter"
+                reader.complain(acting.where, told)
 
     def _part(self, part: Fields, fields: Fields, making: Making) -> tuple[HostAction, ...]:
         """One action of ``together``; the step's ``timeout`` holds where it has none of its own."""
@@ -126,9 +152,14 @@ class Script:
             return None
         name, delay_ns = fields.get("after")
         if name is not None and name not in self.names.known() and not self.names.doubt.present:
-            hint = suggestion(name, self.names.known())
-            reader.complain(fields.place("after"), f"no earlier step or action is called '{name}'{hint}")
+            reader.complain(fields.place("after"), self._unknown_moment(name))
         return Timing(since=name or "-", delay_ns=delay_ns)
+
+    def _unknown_moment(self, name: str) -> str:
+        """What is wrong with ``after: name``: it is called by nobody, or meant to be a time."""
+        if re.fullmatch(r"[-+]?[0-9.]+ ?[A-Za-z]*", name):
+            return NO_TIME.format(name)
+        return f"no earlier step or action is called '{name}'{suggestion(name, self.names.known())}"
 
     def _repeat(self, fields: Fields, reader: Reader) -> None:
         """Read the steps of a loop once for each round, up to the first round with a problem."""

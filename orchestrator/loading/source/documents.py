@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Never, TypeAlias
 import yaml
 
 from orchestrator.loading.source.problems import Complaints, Refused
+from orchestrator.loading.source.syntax import explained
 from orchestrator.model.words.values import Where
 
 try:
@@ -73,11 +74,8 @@ def read_document(content: bytes, path: str, complaints: Complaints) -> Node:
     try:
         return composer.document(yaml.parse(text, Loader=_Loader))
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        if "quoted scalar" in (error.context or "") and "end of" in (error.problem or ""):
-            complaints.add(_at(path, error.context_mark), "the quotes that open here are not closed")
-        else:
-            complaints.add(_at(path, mark), _syntax_text(error))
+        mark, sentence = explained(error, text)
+        complaints.add(_at(path, mark), sentence)
     except yaml.YAMLError as error:
         complaints.add(Where(path=path, line=1), f"this is not YAML: {error}")
     raise Refused
@@ -108,16 +106,6 @@ def _decoded(content: bytes, path: str, complaints: Complaints) -> str:
 def _at(path: str, mark: Any) -> Where:
     """A parser's mark (from 0) as a place (from 1)."""
     return Where(path=path, line=mark.line + 1, column=mark.column + 1) if mark else Where(path=path, line=1)
-
-
-def _syntax_text(error: yaml.MarkedYAMLError) -> str:
-    """The parser's words, and what usually helps."""
-    words = error.problem or error.context or "it cannot be read"
-    if "'\\t'" in words or "cannot start any token" in words:
-        return "a tab, '%', '@' or '`' cannot begin a value: indent with spaces, put such text in quotes"
-    if "mapping values are not allowed" in words:
-        return "': ' is not allowed here: put text that holds it in quotes"
-    return f"this is not YAML: {words}"
 
 
 class _Composer:

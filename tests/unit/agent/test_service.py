@@ -215,6 +215,21 @@ def test_a_run_that_could_not_be_prepared_is_undone_nevertheless(agent, monkeypa
     assert agent.ask(protocol.FINISH)["ok"]["undone"] == ["good = old"]
 
 
+def test_a_parameter_that_this_host_lacks(agent):
+    answer = agent.ask(protocol.PREPARE, run="run", actions=[], sysctl={"net.ipv4.no_such_thing": "1"})
+    assert (answer["error"], answer["kind"]) == ("this kernel has no net.ipv4.no_such_thing", protocol.LACKING)
+    assert "ok" in agent.prepare(sysctl={"net.ipv4.no_such_thing": "1"}, if_present=["net.ipv4.no_such_thing"])
+
+
+def test_links_come_up_on_a_kernel_that_lacks_a_parameter_of_theirs(agent, monkeypatch):
+    written = []
+    monkeypatch.setattr(changes, "read_sysctl", lambda key: None if "ipv6" in key else "0")
+    monkeypatch.setattr(changes, "sysctl", lambda key, value: written.append((key, value)))
+    answer = agent.ask(protocol.LINES, sysctl={"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv4.ip_forward": "1"})
+    assert "ok" in answer
+    assert written == [("net.ipv4.ip_forward", "1")]
+
+
 def test_the_end_of_the_channel_is_a_reason_to_undo(agent):
     agent.remember()
     agent.ours.shutdown(socket.SHUT_WR)

@@ -49,6 +49,7 @@ def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
         (lambda run, talk: talk.say(3, "romeo", "R", 1), f"{OPEN} ?"),
         (lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
         (lambda run, talk: run.ss(50, "romeo"), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.ss(1.5, "romeo", f"ESTAB {HERE} {THERE}"), f"{OPEN} ?"),
         (lambda run, talk: run.ss(50, "romeo", f"ESTAB {HERE} {THERE}"), OPEN),
     ],
 )
@@ -84,6 +85,8 @@ def test_a_doubtful_ack_of_our_fin(run, talk, then, path):
         (lambda run, talk: talk, f"{OPEN} ?"),
         (lambda run, talk: talk.say(9, "romeo", "P.", 1, 1, b"x"), OPEN),
         (lambda run, talk: talk.say(2.5, "romeo", "P.", 1, 1, b"x"), f"{OPEN} ?"),
+        (lambda run, talk: talk.say(9, "romeo", "P", 1, data=b"x"), f"{OPEN} ?"),
+        (lambda run, talk: run.call(2.1, 9, "romeo", "sock.recv(1)", "recv", "sock", status="timeout"), f"{OPEN} ?"),
         (lambda run, talk: run.call(2.1, 2.2, "romeo", "sock.recv(1)", "recv", "sock", value={"bytes": ""}), f"{OPEN} CLOSE_WAIT"),
     ],
 )

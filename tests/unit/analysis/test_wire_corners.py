@@ -17,6 +17,12 @@ def test_an_ipv6_packet_that_is_shorter_than_its_header_says(see, wire):
     assert see(wire.ethernet(wire.ipv6(wire.tcp("S", 1)), 0x86DD)[: 14 + 39]) == ()
 
 
+def test_what_is_called_ipv6_and_is_not_is_no_segment(see, wire):
+    version = bytes([0x40])
+    packet = wire.ipv6(wire.tcp("S", 1))
+    assert see(wire.ethernet(version + packet[1:], 0x86DD)) == ()
+
+
 def test_more_options_than_are_remembered(monkeypatch):
     monkeypatch.setattr(notation, "_CACHED", 2)
     reader = notation.OptionReader()

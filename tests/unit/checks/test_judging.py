@@ -195,7 +195,24 @@ def test_a_run_that_was_cut_short_says_so_first(status, value):
     assert judge(plan(), run(status), Evidence()).verdicts[0].reason != ""
 
 
+def test_what_speaks_of_a_whole_run_does_not_fail_on_a_part_of_it(witnesses):
+    witnesses["wire"] = Verdict(value=Value.FAILED, text="packets", where=HERE, witness="wire", reason="nothing was captured")
+    wanted = plan(step(1), step(2), expect=(packets(),))
+    failed, part = judge(wanted, run("failed", steps=("failed", "missing")), Evidence()).verdicts
+    assert (failed.text, part.text) == ("step 1 ended", "packets")
+    assert (part.value, part.reason) == (Value.INCONCLUSIVE, "the run ended before its last step; until then: nothing was captured")
+    (whole,) = judge(wanted, run(steps=("done", "done")), Evidence()).verdicts
+    assert (whole.value, whole.reason) == (Value.FAILED, "nothing was captured")
+
+
 # -- nothing goes wrong in silence
+
+
+def test_a_change_that_could_not_be_undone_makes_the_run_an_error():
+    hosts = (HostRecord(name="romeo", undone=("a",), not_undone=("sysctl x: refused", "rule y: gone")), HostRecord(name="juliet"))
+    (verdict,) = judge(plan(step()), run(hosts=hosts), Evidence()).verdicts
+    assert (verdict.value, verdict.text) == (Value.ERROR, "every host is as it was")
+    assert verdict.reason == "romeo: sysctl x: refused; romeo: rule y: gone"
 
 
 def test_a_step_that_failed_because_a_host_was_lost():

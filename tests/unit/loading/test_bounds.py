@@ -1,14 +1,22 @@
 """The last value that is taken and the first that is refused."""
 
+import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from orchestrator.agent.protocol import MAX_FRAME_BYTES
 from orchestrator.errors import InputProblems
 from orchestrator.loading import load_scenario, load_topology, read_scenario
+from orchestrator.loading.keys.topology import MOST_HOSTS
 from orchestrator.loading.keys.words import COMPARISON, RETURNED
 from orchestrator.loading.kinds.scalars import Pen
 from orchestrator.loading.script import steps as script
+from orchestrator.model.topology import Facts, Host, LiveHost, Network, Port, Testbed, Topology
+from orchestrator.planning import plan
+from orchestrator.testbeds import iproute
+from orchestrator.testbeds.forkserver import MAX_MESSAGE_BYTES
 
 SOCK = "steps: [{host: romeo, call: sock = socket.socket()}]\n"
 TOOLS = "  - {snapshot: ss}\n"
@@ -95,7 +103,68 @@ def test_how_many_steps_there_may_be(read, monkeypatch, most):
             read(body)
 
 
+def filed(letters):
+    return (
+        f"vars: {{big: '{'x' * 500_000}', rest: '{'x' * letters}'}}\nsteps:\n"
+        "  - {hosts: [romeo, juliet], file: {name: small, text: x}}\n"
+        "  - repeat: {times: 12, steps: [{host: romeo, file: {name: f, text: '${big}'}}]}\n"
+        "  - {host: juliet, file: {name: f, text: '${big}'}}\n"
+        "  - {host: romeo, file: {name: f, text: '${rest}'}}\n"
+    )
+
+
+ROOM = script.LARGEST_PROGRAM - 6_000_000 - 14 * 300
+
+
+def test_how_much_one_host_may_be_told(read):
+    assert len(read(filed(ROOM))[0].steps) == 15
+    with pytest.raises(InputProblems) as caught:
+        read(filed(ROOM + 4_200))
+    assert problems(caught) == ["9:25: with this step, romeo would be told more than 6 MiB: make its texts fewer or shorter"]
+
+
+def test_what_one_host_is_told_fits_into_a_frame(read, two_hosts):
+    text = "${juliet}" * 40_000
+    body = f"vars: {{big: '{text}'}}\nsteps:\n  - repeat: {{times: %d, steps: [{{host: romeo, file: {{name: f, text: '${{big}}'}}}}]}}\n"
+    for times in range(1, 20):
+        try:
+            scenario = read(body % times)[0]
+        except InputProblems:
+            break
+        hosts = tuple(LiveHost(name=host.name, facts=Facts(kernel="6", python="3")) for host in two_hosts.hosts)
+        planned = plan(scenario, Testbed(kind="netns", topology=two_hosts, hosts=hosts))
+        assert sum(len(msgspec.json.encode(step.actions[0])) for step in planned.steps) < MAX_FRAME_BYTES - (1 << 20)
+    assert 1 < times < 19
+
+
 # -- topologies
+
+
+def crowd(path, hosts):
+    names = [f"h{number}" for number in range(hosts)]
+    addresses = (f"10.0.{number >> 8}.{number & 255}" for number in range(1, hosts + 1))
+    places = ", ".join(f"{name}: {address}" for name, address in zip(names, addresses, strict=True))
+    hosts_text = ", ".join(f"{name}: " for name in names)
+    path.write_text(f"topology: t\nhosts: {{{hosts_text}}}\nnetworks: {{n: {{subnets: 10.0.0.0/16, hosts: {{{places}}}}}}}\n")
+    return path
+
+
+def test_how_many_hosts_there_may_be(tmp_path):
+    assert len(load_topology(crowd(tmp_path / "t.yaml", MOST_HOSTS)).hosts) == 800
+    with pytest.raises(InputProblems) as caught:
+        load_topology(crowd(tmp_path / "t.yaml", MOST_HOSTS + 1))
+    assert [problem.text for problem in caught.value.problems] == ["a mapping of hosts may have 800 at most, and this one has 801"]
+
+
+def test_the_names_of_the_most_hosts_fit_into_one_message():
+    longest = tuple(Host(name="h" * 28 + f"{number:04}") for number in range(MOST_HOSTS))
+    ports = tuple(
+        Port(host=host.name, interface="eth1", addresses=(f"fd00:1111:2222:3333:4444:5555:6666:{number + 4096:x}/64",))
+        for number, host in enumerate(longest)
+    )
+    whole = Topology(name="t", hosts=longest, networks=(Network(name="n", subnets=(), ports=ports),))
+    message = json.dumps({"name": longest[0].name, "hosts": iproute.neighbours(whole, "ipv6")})
+    assert len(message) < MAX_MESSAGE_BYTES
 
 
 @pytest.fixture

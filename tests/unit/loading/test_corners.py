@@ -48,7 +48,7 @@ def told(read, body):
         (f"{SOCK}on_failure: [stop]\n", "5:13: what to do on a failure is wanted here, not a list or a mapping"),
         (
             f"{SOCK}on_failure: 3\n",
-            "5:13: what to do on a failure is wanted here, and YAML reads 3 as a number: put it in quotes",
+            "5:13: what to do on a failure is 'stop' or 'continue', not '3'",
         ),
         (f"{SOCK}sysctl: 3\n", "5:9: a mapping of hosts (or 'all') to sysctls is wanted here"),
         ("about: no steps\n", "1:1: the scenario lacks 'steps'"),

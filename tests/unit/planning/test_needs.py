@@ -6,7 +6,7 @@ import pytest
 from orchestrator.model.scenario import Condition, Guarded, Needs, Scenario, Step, SysctlWish
 from orchestrator.model.topology import Host, Network, Port, Topology
 from orchestrator.model.words import actions, expectations
-from orchestrator.planning import kernel_fits, needs, plan
+from orchestrator.planning import kernel_fits, needs, plan, unvouched
 from tests.unit.planning.conftest import FACTS, HERE, act, live, scenario_of
 
 
@@ -75,7 +75,8 @@ def test_what_is_said_and_what_is_implied_is_asked_once():
         ("netstat", "net-tools"),
         ("nstat", "iproute2"),
         ("python3", "python3"),
-        ("dig", "dig"),
+        ("dig", "bind9-dnsutils"),
+        ("ping", "iputils-ping"),
     ],
 )
 def test_a_tool_that_is_missing_is_named_with_its_package(lacking, tool, package):
@@ -90,13 +91,26 @@ def test_one_host_without_it_is_enough(lacking, tool, package):
     assert lacking(scenario, juliet=bare) == f"juliet has no {tool}: install the package {package}"
 
 
+def test_a_program_that_nobody_knows_has_no_package(lacking):
+    assert lacking(scenario_of(needs=Needs(tools=("ecoh",)))) == "romeo has no ecoh: install it, or check the spelling"
+
+
+def test_programs_that_nobody_vouches_for():
+    ran = act(actions.Run(argv=("ecoh", "hello"))), act(actions.Run(argv=("nc",))), act(actions.Start(argv=("./x",), name="x"))
+    own = act(actions.File(name="server.py", text="")), act(actions.Start(argv=("server.py",), name="s"))
+    assert list(unvouched(scenario_of(*ran, *own))) == [("ecoh", HERE, False), ("server.py", HERE, True)]
+    assert list(unvouched(scenario_of(*ran, needs=Needs(tools=("ecoh",))))) == []
+
+
 def test_a_feature(lacking):
     assert lacking(scenario_of(needs=Needs(features=("root",)))) is None
-    assert lacking(scenario_of(needs=Needs(features=("root", "netem")))) == "romeo lacks what the scenario needs: netem"
+    assert lacking(scenario_of(needs=Needs(features=("root", "netem")))) == (
+        "romeo lacks what the scenario needs: netem (the kernel's module sch_netem)"
+    )
 
 
 def test_a_sysctl(lacking):
-    sentence = "the kernel of romeo (6.18.4-amd64) has no net.ipv4.gone"
+    sentence = "romeo has no net.ipv4.gone (kernel 6.18.4-amd64)"
     assert lacking(scenario_of(needs=Needs(sysctls=("net.ipv4.tcp_ecn",)))) is None
     assert lacking(scenario_of(needs=Needs(sysctls=("net.ipv4.gone",)))) == sentence
     assert lacking(scenario_of(sysctl=(SysctlWish(host="all", key="net.ipv4.gone", value="1"),))) == sentence
@@ -108,6 +122,24 @@ def test_a_sysctl_that_may_be_missing(lacking):
     assert lacking(scenario_of(steps=(step,))) is None
     both = SysctlWish(host="all", key="net.ipv4.gone", value="1", if_present=True)
     assert lacking(scenario_of(steps=(step,), sysctl=(both,))) is None
+
+
+def test_a_sysctl_is_asked_of_the_host_that_gets_it(lacking):
+    having = msgspec.structs.replace(FACTS, sysctls={"net.ipv4.conf.eth2.rp_filter": "1"})
+    wish = SysctlWish(host="router", key="net.ipv4.conf.eth2.rp_filter", value="0")
+    assert lacking(scenario_of(sysctl=(wish,)), router=having) is None
+    everywhere = msgspec.structs.replace(wish, host="all")
+    assert lacking(scenario_of(sysctl=(everywhere,)), router=having) == "romeo has no net.ipv4.conf.eth2.rp_filter (kernel 6.18.4-amd64)"
+
+
+def test_a_sysctl_that_a_step_sets(lacking):
+    setting = act(actions.Sysctl(values={"net.ipv4.gone": "1"}), "juliet")
+    assert needs(scenario_of(setting)).sysctls == ("net.ipv4.gone",)
+    assert lacking(scenario_of(setting)) == "juliet has no net.ipv4.gone (kernel 6.18.4-amd64)"
+    having = msgspec.structs.replace(FACTS, sysctls={"net.ipv4.gone": "1"})
+    assert lacking(scenario_of(setting), juliet=having) is None
+    only = Step(number=1, name="", where=HERE, when=Condition(sysctl="net.ipv4.gone"), actions=(setting,))
+    assert lacking(scenario_of(steps=(only,))) is None
 
 
 def test_a_kernel(lacking):
@@ -124,7 +156,7 @@ def test_a_family_without_addresses_is_said_before_all_else():
     scenario = scenario_of(needs=Needs(tools=("dig",)), family="ipv6")
     assert plan(scenario, live(topology=lan)).skip == "topology lan gives juliet no address of ipv6"
     four = scenario_of(needs=Needs(tools=("dig",)))
-    assert plan(four, live(topology=lan)).skip == "romeo has no dig: install the package dig"
+    assert plan(four, live(topology=lan)).skip == "romeo has no dig: install the package bind9-dnsutils"
 
 
 # -- kernels

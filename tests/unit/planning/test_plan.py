@@ -111,6 +111,7 @@ def test_a_sysctl_is_pinned_where_that_very_host_has_it(host):
     wish = SysctlWish(host="all", key="net.ipv4.rare", value="0", if_present=True)
     planned = plan(scenario_of(sysctl=(wish,)), live(**having)).hosts
     assert {one.name: one.sysctl for one in planned if one.sysctl} == {host: {"net.ipv4.rare": "0"}}
+    assert {one.name: one.if_present for one in planned if one.if_present} == {host: ("net.ipv4.rare",)}
 
 
 def test_offloads_that_a_scenario_asks_for():
@@ -125,11 +126,11 @@ CONDITIONS = [
     (Condition(family="ipv4"), None),
     (Condition(family="ipv6"), "only for ipv6"),
     (Condition(kernel=">= 6.5"), None),
-    (Condition(kernel="< 6.5"), "only for kernel < 6.5, this is 6.18.4-amd64"),
+    (Condition(kernel="< 6.5"), "only for kernel < 6.5, that of romeo is 6.18.4-amd64"),
     (Condition(sysctl="net.ipv4.tcp_ecn"), None),
-    (Condition(sysctl="net.ipv4.gone"), "this kernel has no net.ipv4.gone"),
+    (Condition(sysctl="net.ipv4.gone"), "romeo has no net.ipv4.gone"),
     (Condition(family="ipv6", kernel="< 6.5"), "only for ipv6"),
-    (Condition(family="ipv4", kernel=">= 6.5", sysctl="net.ipv4.gone"), "this kernel has no net.ipv4.gone"),
+    (Condition(family="ipv4", kernel=">= 6.5", sysctl="net.ipv4.gone"), "romeo has no net.ipv4.gone"),
 ]
 
 
@@ -155,4 +156,31 @@ def test_conditions_ask_the_first_hosts_kernel():
     step = Step(number=1, name="", where=HERE, when=Condition(kernel=">= 6.5"))
     old = type(FACTS)(kernel="5.10.0", python="3.9")
     planned = plan(Scenario(name="x", title="X", path="x.yaml", topology="line", steps=(step,)), live(romeo=old))
-    assert planned.steps[0].skip == "only for kernel >= 6.5, this is 5.10.0"
+    assert planned.steps[0].skip == "only for kernel >= 6.5, that of romeo is 5.10.0"
+
+
+OLD = type(FACTS)(kernel="5.10.0", python="3.9")
+LOOKS = [
+    expectations.SocketExpectation(where=HERE, host="juliet", socket=expectations.SocketPattern(), within_ns=1),
+    expectations.PacketsExpectation(where=HERE, capture="juliet"),
+    expectations.IcmpExpectation(where=HERE, capture="juliet", source="romeo", type=3),
+    expectations.PathExpectation(where=HERE, host="juliet", socket="s", states=()),
+]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: type(look).__name__)
+def test_a_condition_asks_the_host_that_is_looked_at(look):
+    guarded = Guarded(expectation=look, when=Condition(kernel=">= 6.5"))
+    step = Step(number=1, name="", where=HERE, when=Condition(kernel=">= 6.5"), expect=(guarded,))
+    scenario = scenario_of(steps=(step,))
+    here, there = plan(scenario, live(romeo=OLD)).steps[0], plan(scenario, live(juliet=OLD)).steps[0]
+    assert (here.skip, here.expect[0].skip) == (None, None)
+    assert (there.skip, there.expect[0].skip) == ("only for kernel >= 6.5, that of juliet is 5.10.0",) * 2
+
+
+def test_a_condition_asks_every_host_that_acts():
+    ran = [act(actions.Run(argv=("true",)), host) for host in ("router", "juliet")]
+    step = Step(number=1, name="", where=HERE, when=Condition(sysctl="net.ipv4.tcp_ecn"), actions=tuple(ran))
+    scenario = scenario_of(steps=(step,))
+    assert plan(scenario, live(romeo=OLD)).steps[0].skip is None
+    assert plan(scenario, live(juliet=OLD)).steps[0].skip == "juliet has no net.ipv4.tcp_ecn"

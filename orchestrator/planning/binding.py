@@ -1,98 +1,39 @@
 """A scenario and a testbed -> a plan: names bound, addresses resolved, barriers placed, and what this testbed lacks told as a skip. Pure.
 
-The surprising fact: what a scenario needs is read from its steps too. A rule needs iptables and ``nc`` needs nc, so that a lab on a machine
-without them is skipped with the package's name before anything is touched, not failed in the middle.
+Asks no host. The surprising fact: a condition (``when``) is judged here, by what was found on the hosts that act or are looked at, so a
+plan says beforehand what will be left out.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import msgspec
 
 from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
-from orchestrator.model.scenario import Condition, Guarded, HostAction, Needs, Scenario, Step
+from orchestrator.model.scenario import Condition, Guarded, HostAction, Scenario, Step
 from orchestrator.model.topology import Facts, Testbed, Topology
 from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
     CountExpectation,
+    IcmpExpectation,
     Outcome,
     OutputExpectation,
     PacketsExpectation,
-    RuleExpectation,
-    SocketExpectation,
     ToolExpectation,
 )
 from orchestrator.model.words.segments import Gap, SegmentPattern
 from orchestrator.model.words.values import Json
+from orchestrator.planning.needs import kernel_fits, missing
 
 ACTION_TIMEOUT_NS = 5_000_000_000
 HONEST_WIRE = {"tso": False, "gso": False, "gro": False, "tx": False, "rx": False}
 """Off unless a scenario asks: otherwise one captured "segment" is forty, and its checksum is not yet made."""
-
-_PACKAGES = {
-    "ethtool": "ethtool",
-    "ip6tables": "iptables",
-    "iptables": "iptables",
-    "lsof": "lsof",
-    "nc": "netcat-openbsd",
-    "netstat": "net-tools",
-    "nstat": "iproute2",
-    "python3": "python3",
-    "ss": "iproute2",
-}
-
-
-def needs(scenario: Scenario) -> Needs:
-    """All that the scenario asks of a host, said or implied."""
-    implied = {*scenario.needs.tools, *_implied_tools(scenario)}
-    keys = {*scenario.needs.sysctls, *(wish.key for wish in scenario.sysctl), *_conditional_sysctls(scenario)}
-    return msgspec.structs.replace(scenario.needs, tools=tuple(sorted(implied)), sysctls=tuple(sorted(keys)))
-
-
-def _implied_tools(scenario: Scenario) -> Iterator[str]:
-    for step in scenario.steps:
-        for acting in step.actions:
-            yield from _tools_of_action(acting.action)
-    for guarded in _guarded(scenario):
-        match guarded.expectation:
-            case SocketExpectation():
-                yield "ss"
-            case RuleExpectation():
-                yield "iptables"
-            case ToolExpectation(tool=tool):
-                yield tool
-            case _:
-                pass
-
-
-def _tools_of_action(action: Action) -> Iterator[str]:
-    match action:
-        case Iptables(tool=tool):
-            yield tool
-        case Start(argv=argv) | Run(argv=argv):
-            if "/" not in argv[0] and "$" not in argv[0]:
-                yield argv[0]
-        case Snapshot(tools=tools):
-            yield from tools
-        case _:
-            pass
-
-
-def _guarded(scenario: Scenario) -> Iterator[Guarded]:
-    for step in scenario.steps:
-        yield from step.expect
-    yield from scenario.expect
-
-
-def _conditional_sysctls(scenario: Scenario) -> set[str]:
-    conditions = [step.when for step in scenario.steps] + [guarded.when for guarded in _guarded(scenario)]
-    return {condition.sysctl for condition in conditions if condition is not None and condition.sysctl}
 
 
 def plan(scenario: Scenario, testbed: Testbed) -> Plan:
@@ -109,51 +50,8 @@ def plan(scenario: Scenario, testbed: Testbed) -> Plan:
         expect=tuple(binder.expectation(guarded) for guarded in scenario.expect),
         timeout_ns=scenario.timeout_ns + scenario.waits_ns,
         on_failure=scenario.on_failure,
-        skip=_missing(scenario, testbed),
+        skip=missing(scenario, testbed),
     )
-
-
-def _missing(scenario: Scenario, testbed: Testbed) -> str | None:
-    """Why this testbed cannot run the scenario; ``None`` where it can."""
-    version = 6 if scenario.family == "ipv6" else 4
-    for host in testbed.topology.hosts:
-        if not testbed.topology.addresses(host.name, version):
-            return f"topology {testbed.topology.name} gives {host.name} no address of {scenario.family}"
-    wanted = needs(scenario)
-    optional = {wish.key for wish in scenario.sysctl if wish.if_present} | _conditional_sysctls(scenario)
-    required = msgspec.structs.replace(wanted, sysctls=tuple(key for key in wanted.sysctls if key not in optional))
-    return next((text for host in testbed.hosts if (text := _lacking(host.name, host.facts, required))), None)
-
-
-def _lacking(host: str, facts: Facts, wanted: Needs) -> str | None:
-    """What one host lacks."""
-    for tool in wanted.tools:
-        if tool not in facts.tools:
-            return f"{host} has no {tool}: install the package {_PACKAGES.get(tool, tool)}"
-    for feature in wanted.features:
-        if feature not in facts.features:
-            return f"{host} lacks what the scenario needs: {feature}"
-    for key in wanted.sysctls:
-        if key not in facts.sysctls:
-            return f"the kernel of {host} ({facts.kernel}) has no {key}"
-    if wanted.kernel and not kernel_fits(facts.kernel, wanted.kernel):
-        return f"{host} runs kernel {facts.kernel}, the scenario needs {wanted.kernel}"
-    return None
-
-
-def kernel_fits(release: str, wanted: str) -> bool:
-    """Whether ``6.18.4-amd64`` is ``>= 6.5``."""
-    operator, _space, text = wanted.partition(" ") if wanted[0] in "<>=!" else (">=", "", wanted)
-    asked = _numbers(text)
-    have = (*_numbers(release), 0, 0)[: len(asked)]  # 6.18-rc1 is no less than 6.18.0
-    return {">=": have >= asked, ">": have > asked, "<=": have <= asked, "<": have < asked, "==": have == asked, "!=": have != asked}.get(
-        operator, False
-    )
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    found = re.match(r"\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
-    return tuple(int(part) for part in found.groups() if part) if found else ()
 
 
 class _Binder:
@@ -164,7 +62,7 @@ class _Binder:
         self._testbed = testbed
         self._version = 6 if scenario.family == "ipv6" else 4
         self._topology: Topology = testbed.topology
-        self._facts: Facts = testbed.hosts[0].facts
+        self._facts: dict[str, Facts] = {host.name: host.facts for host in testbed.hosts}
         self._addresses = dict(self._named())
 
     def _named(self) -> Iterator[tuple[str, str]]:
@@ -177,17 +75,14 @@ class _Binder:
 
     def host(self, host: str) -> HostPlan:
         captures = {wish.host: wish.filter for wish in self._scenario.capture}
-        facts = next(live.facts for live in self._testbed.hosts if live.name == host)
-        pinned = {
-            wish.key: wish.value
-            for wish in self._scenario.sysctl
-            if wish.host in ("all", host) and (not wish.if_present or wish.key in facts.sysctls)
-        }
+        wishes = [wish for wish in self._scenario.sysctl if wish.host in ("all", host)]
+        pinned = {wish.key: wish.value for wish in wishes if not wish.if_present or wish.key in self._facts[host].sysctls}
         return HostPlan(
             name=host,
             capture=self._text(captures[host]) if host in captures else None,
             interfaces=self._interfaces(host),
             sysctl=pinned,
+            if_present=tuple(wish.key for wish in wishes if wish.if_present and wish.key in pinned),
             offload={**HONEST_WIRE, **self._scenario.offload},
         )
 
@@ -203,7 +98,7 @@ class _Binder:
             together=step.together,
             timing=step.timing,
             expect=tuple(self.expectation(guarded) for guarded in step.expect),
-            skip=self._skip(step.when),
+            skip=self._skip(step.when, _hosts_of(step)),
         )
 
     def _action(self, key: str, acting: HostAction) -> PlannedAction:
@@ -297,7 +192,7 @@ class _Binder:
                 expectation = replace(expectation, match=self._segment(match))
             case _:
                 pass
-        skip = self._skip(guarded.when)
+        skip = self._skip(guarded.when, (_witness_host(expectation),))
         return replace(expectation, skip=skip) if skip else expectation
 
     def _segment(self, line: SegmentPattern) -> SegmentPattern:
@@ -323,14 +218,29 @@ class _Binder:
             text,
         )
 
-    def _skip(self, condition: Condition | None) -> str | None:
-        """Why a step or an expectation is not meant here."""
+    def _skip(self, condition: Condition | None, hosts: Iterable[str]) -> str | None:
+        """Why a step or an expectation is not meant here; ``hosts`` are those that it is about, none for the first of all."""
         if condition is None:
             return None
         if condition.family and condition.family != self._scenario.family:
             return f"only for {condition.family}"
-        if condition.kernel and not kernel_fits(self._facts.kernel, condition.kernel):
-            return f"only for kernel {condition.kernel}, this is {self._facts.kernel}"
-        if condition.sysctl and condition.sysctl not in self._facts.sysctls:
-            return f"this kernel has no {condition.sysctl}"
+        for host in tuple(hosts) or (self._topology.hosts[0].name,):
+            facts = self._facts[host]
+            if condition.kernel and not kernel_fits(facts.kernel, condition.kernel):
+                return f"only for kernel {condition.kernel}, that of {host} is {facts.kernel}"
+            if condition.sysctl and condition.sysctl not in facts.sysctls:
+                return f"{host} has no {condition.sysctl}"
         return None
+
+
+def _hosts_of(step: Step) -> tuple[str, ...]:
+    """Who acts in a step; where nobody does, who is looked at."""
+    acting = dict.fromkeys(acting.host for acting in step.actions)
+    return tuple(acting or dict.fromkeys(_witness_host(guarded.expectation) for guarded in step.expect))
+
+
+def _witness_host(expectation: AnyExpectation) -> str:
+    """The host whose kernel, programs or capture an expectation is about."""
+    if isinstance(expectation, PacketsExpectation | CountExpectation | IcmpExpectation):
+        return expectation.capture
+    return expectation.host

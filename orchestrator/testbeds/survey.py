@@ -1,0 +1,113 @@
+"""This machine -> what hosts made of it will have, of what a scenario needs. Touches nothing.
+
+Knows nothing of how hosts are made. The surprising fact: an interface's own parameter (``net.ipv4.conf.eth1.rp_filter``) is not looked for
+here, where nobody has that eth1: the kernel gives a new interface all that ``default`` has.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from orchestrator.model.scenario import Needs
+from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
+
+KIND = "netns"
+_OF_INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.(?!(?:all|default|lo)\.)([^.]+)\.([^.]+)")
+_TRACED = "/events/sock/inet_sock_set_state/enable"
+
+
+def survey(topology: Topology, needs: Needs) -> Testbed:
+    """What this machine can do, of what is needed.
+
+    Where nothing tells whether the kernel can impair links, it is taken to: the try that brings them up then tells.
+    """
+    facts = Facts(
+        kernel=os.uname().release,
+        python=sys.version.split()[0],
+        tools={name: path for name in needs.tools if (path := which(name))},
+        features=tuple(name for name in needs.features if _can(name)),
+    )
+    values = {key: value for key in needs.sysctls if (value := _sysctl(key)) is not None}
+    interfaces = {(port.host, port.interface) for network in topology.networks for port in network.ports}
+    hosts = (
+        LiveHost(name=host.name, facts=msgspec.structs.replace(facts, sysctls=dict(_held(values, host.name, interfaces))))
+        for host in topology.hosts
+    )
+    return Testbed(kind=KIND, topology=topology, hosts=tuple(hosts))
+
+
+def which(name: str) -> str:
+    """Where a program is on a host's path; empty where it is missing."""
+    if "/" in name:
+        return name if os.access(name, os.X_OK) else ""
+    return next((path for folder in _folders() if os.access(path := f"{folder}/{name}", os.X_OK)), "")
+
+
+def programs() -> set[str]:
+    """Every program on a host's path."""
+    return {name for folder in _folders() if os.path.isdir(folder) for name in os.listdir(folder)}
+
+
+def _folders() -> list[str]:
+    return [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
+
+
+def _sysctl(key: str) -> str | None:
+    """The value of a kernel parameter, for an interface's own that of ``default``; ``None`` where the kernel has none."""
+    from orchestrator.agent.changes import read_sysctl  # most runs ask for none, and do not pay for what it brings along
+
+    return read_sysctl(_OF_INTERFACE.sub(r"\1.default.\3", key))
+
+
+def _held(values: dict[str, str], host: str, interfaces: set[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The parameters that ``host`` will have: an interface's own only with the interface."""
+    for key, value in values.items():
+        own = _OF_INTERFACE.fullmatch(key)
+        if own is None or (host, own[2]) in interfaces:
+            yield key, value
+
+
+def _can(feature: str) -> bool:
+    """Whether hosts on this machine can do what the word of :data:`~orchestrator.model.scenario.FEATURES` says."""
+    match feature:
+        case "root":
+            return os.geteuid() == 0
+        case "trace":
+            return any(os.access(f"{folder}{_TRACED}", os.W_OK) for folder in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing"))
+    return _has_module(f"sch_{feature}")
+
+
+def _has_module(name: str, root: str = "") -> bool:
+    """Whether the kernel has a module: loaded, built in, or on the disk to be loaded; ``True`` where nothing tells."""
+    if os.path.isdir(f"{root}/sys/module/{name}"):
+        return True
+    lists = [_text(f"{root}/lib/modules/{os.uname().release}/{file}") for file in ("modules.builtin", "modules.dep")]
+    if any(f"/{name}.ko" in text for text in lists):
+        return True
+    configured = _configuration(f"{root}/proc/config.gz")
+    wanted = "y" if any(lists) else "[ym]"  # a container sees none of the machine's modules, which are loaded for it nevertheless
+    return re.search(rf"^CONFIG_NET_{name.upper()}={wanted}$", configured, re.MULTILINE) is not None or not (configured or any(lists))
+
+
+def _configuration(path: str) -> str:
+    """How the kernel was configured, where it tells (``CONFIG_IKCONFIG_PROC``)."""
+    import gzip
+
+    try:
+        with gzip.open(path, "rt", encoding="ascii", errors="replace") as file:
+            return file.read()
+    except (OSError, EOFError):
+        return ""
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
