@@ -88,6 +88,7 @@ def test_a_run_that_latest_cannot_point_at_leaves_nothing(tmp_path):
         ("EACCES", "Permission denied; name a folder that you may write with --runs"),
         ("EROFS", "Read-only file system; name a folder that you may write with --runs"),
         ("EPERM", "Operation not permitted; name a folder that you may write with --runs"),
+        ("EMFILE", "too many files are open: raise the limit (ulimit -n 65536) or run fewer at one time (--jobs)"),
         ("EIO", "Input/output error"),
     ],
 )
