@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+TOO_MANY_FILES = "too many files are open: raise the limit (ulimit -n 65536) or run fewer at one time (--jobs)"
+"""What a person can do about EMFILE, wherever it is met (errno(3))."""
+
+
 class OrchestratorError(Exception):
     """The harness could not; ``str()`` is one sentence for a person."""
 

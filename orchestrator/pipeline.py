@@ -22,8 +22,8 @@ from orchestrator.agent import protocol
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, OrchestratorError, Problem, StoreError, TestbedError, Unsupported, UsageError
-from orchestrator.loading import load_scenario
+from orchestrator.errors import InputProblems, Interrupted, OrchestratorError, Problem, StoreError, TestbedError, Unsupported, UsageError
+from orchestrator.loading import Loaded, load_scenario
 from orchestrator.loading.shelves import topology_folders
 from orchestrator.loading.source.problems import suggestion
 from orchestrator.model.plan import Plan, PlannedStep
@@ -50,11 +50,12 @@ class Progress(Watcher, Protocol):
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """One scenario variant to run."""
+    """One scenario variant to run. ``inputs`` are the bytes of the files that it was read from, by path."""
 
     scenario: Scenario
     topology: Topology
     path: str
+    inputs: dict[str, bytes]
 
 
 def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
@@ -72,10 +73,14 @@ def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
         else:
             problems += _refused_filters(loaded.scenarios[0])
             problems += [problem for scenario in loaded.scenarios for problem in _unknown_programs(scenario) if to_run]
-            jobs += [Job(scenario=scenario, topology=loaded.topology, path=str(path)) for scenario in loaded.scenarios]
+            jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
     if problems:
         raise InputProblems(problems)
     return jobs
+
+
+def _job(scenario: Scenario, loaded: Loaded, path: Path) -> Job:
+    return Job(scenario=scenario, topology=loaded.topology, path=str(path), inputs=loaded.files)
 
 
 def _refused_filters(scenario: Scenario) -> list[Problem]:
@@ -134,7 +139,7 @@ class Run:
         self._reason = reason
         self._released.set()
         if self._engine is not None:
-            self._engine.interrupt(reason)
+            self._engine.stop(Interrupted(reason))
         elif self._bringing_up is not None:
             self._bringing_up.cancel()
 
@@ -150,8 +155,8 @@ class Run:
         job, began = self.job, time.time_ns()
         plan = _with_filters(make_plan(job))
         directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
-        directory.copy_input(Path(job.path))
-        directory.copy_input(Path(job.topology.path))
+        for path, data in job.inputs.items():
+            directory.keep_input(Path(path).name, data)
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
@@ -161,7 +166,7 @@ class Run:
             finally:
                 captures.close()
             directory.write(store.RECORD, record)
-            report = await _conclude(plan, record, directory)
+            report = await _judged(plan, record, directory, captures)
         self._progress.run_ends(report)
         return report
 
@@ -202,17 +207,19 @@ class Run:
 
     async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
         self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
+        testbed.watch(self._engine.stop)
         record = await self._engine.run()
         if not self._reason and self.wants_to_hold(record):
             await self._engine.seal()  # what a person does on the hosts is no part of the lab
-            so_far = self._engine.recorder.record(record.status, record.reason, record.end_ns)
+            so_far = self._engine.record(record.status, record.reason)
             directory.write(store.RECORD, so_far)
-            await self._hold(directory, testbed, await _conclude(plan, so_far, directory))
+            await self._hold(directory, testbed, await _judged(plan, so_far, directory, captures))
         return await self._engine.finish(record)
 
     async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, report: Report) -> None:
         """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
-        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes)
+        born = {pid: store.born(pid) for pid in (os.getpid(), *testbed.processes.values())}
+        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes, born=born)
         directory.write(store.LIVE, live)
         self.holding = True
         self.on_hold(report, tuple(testbed.processes))
@@ -241,9 +248,9 @@ def _with_filters(plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, hosts=tuple(hosts))
 
 
-async def _conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
-    captures = store.read_captures(directory.path, record)
-    if sum(map(len, captures.values())) > _BIG_BYTES:
+async def _judged(plan: Plan, record: RunRecord, directory: store.RunDirectory, captures: store.CaptureFiles) -> Report:
+    """What it came to; other runs go on while a large capture is read."""
+    if captures.kept_bytes > _BIG_BYTES:
         return await asyncio.to_thread(conclude, plan, record, directory)
     return conclude(plan, record, directory)
 
@@ -275,19 +282,24 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     store.must_have(directory, store.RECORD)
     plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
     if changed is not None:
-        plan = _with_expectations_of(changed, plan)
-        directory.copy_input(changed)
+        job = _job_like(plan, changed)
+        plan = _with_expectations_of(job, plan)
+        directory.keep_input(changed.name, job.inputs[str(changed)])
         directory.write(store.RECHECK_PLAN, plan)
     return conclude(plan, record, directory)
 
 
-def _with_expectations_of(changed: Path, plan: Plan) -> Plan:
+def _job_like(plan: Plan, changed: Path) -> Job:
     jobs = [job for job in load_jobs([changed], to_run=False) if job.scenario.label == plan.label]
     if not jobs:
         raise UsageError(f"{changed} holds no {plan.label}, which is what was run")
-    newer = planning.plan(jobs[0].scenario, plan.testbed)
+    return jobs[0]
+
+
+def _with_expectations_of(job: Job, plan: Plan) -> Plan:
+    newer = planning.plan(job.scenario, plan.testbed)
     if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
-        raise UsageError(f"{changed} has other steps than the run: only expectations can be changed for a recheck; run it anew")
+        raise UsageError(f"{job.path} has other steps than the run: only expectations can be changed for a recheck; run it anew")
     return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
 
 

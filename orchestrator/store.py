@@ -19,7 +19,7 @@ from typing import IO, TypeVar
 
 import msgspec
 
-from orchestrator.errors import StoreError, UsageError
+from orchestrator.errors import TOO_MANY_FILES, StoreError, UsageError
 from orchestrator.model.record import RunRecord
 from orchestrator.model.words.values import Record
 
@@ -34,11 +34,29 @@ _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\Z")
 
 
 class LiveRun(Record, frozen=True, kw_only=True):
-    """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's."""
+    """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's.
+
+    ``born`` says when each of these processes began (:func:`born`), because the system gives its number to another one after its end.
+    """
 
     controller: int
     user_namespace: bool
     hosts: dict[str, int]
+    born: dict[int, int]
+
+    def has(self, host: str) -> bool:
+        """Whether a host of that name is up, and whoever keeps it."""
+        processes = [self.controller, self.hosts.get(host, 0)]
+        return all(self.born.get(pid, -1) == born(pid) != -1 for pid in processes)
+
+
+def born(pid: int) -> int:
+    """When a process began, in ticks since the machine did (proc_pid_stat(5), field 22); -1 where there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[19])
+    except OSError:
+        return -1
 
 
 class RunDirectory:
@@ -77,18 +95,17 @@ class RunDirectory:
         """Keep a text under a plain name."""
         self._write(self.path / name, text.encode())
 
-    def copy_input(self, source: Path) -> None:
-        """Keep an input as it was; beside another one of its name (a scenario's topology, say) it gets a number."""
-        path = self.path / INPUTS / source.name
+    def keep_input(self, name: str, data: bytes) -> None:
+        """Keep an input as it was read; beside another one of its name (a scenario's topology, say) it gets a number."""
+        first = path = self.path / INPUTS / name
         number = 1
         try:
             path.parent.mkdir(exist_ok=True)
-            data = source.read_bytes()
             while path.exists() and path.read_bytes() != data:
                 number += 1
-                path = path.with_name(f"{source.stem}-{number}{source.suffix}")
+                path = first.with_name(f"{first.stem}-{number}{first.suffix}")
         except OSError as error:
-            raise _failed("copy into", self.path, error) from error
+            raise _failed("write", path, error) from error
         self._write(path, data)
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -131,6 +148,7 @@ class CaptureFiles:
         stem = scenario if scenario.startswith(("tcp-", "udp-")) else f"tcp-{scenario}"
         self._paths = {host: folder / f"{host}-{stem}.pcap" for host in hosts if _PLAIN.match(host)}
         self._open: dict[str, IO[bytes]] = {}
+        self.kept_bytes = 0
 
     def name(self, host: str) -> str:
         """The plain name of a host's capture."""
@@ -142,6 +160,7 @@ class CaptureFiles:
         :raises StoreError: the disk is full, or not ours to write.
         """
         left = memoryview(data)
+        self.kept_bytes += len(data)
         try:
             if host not in self._open:
                 self._open[host] = self._paths[host].open("wb", buffering=0)
@@ -185,6 +204,8 @@ def _failed(what: str, path: Path, error: OSError) -> StoreError:
         return StoreError(f"cannot {what} {path}: the disk is full; free some space, or name another folder with --runs")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         return StoreError(f"cannot {what} {path}: {error.strerror}; name a folder that you may write with --runs")
+    if error.errno == errno.EMFILE:
+        return StoreError(f"cannot {what} {path}: {TOO_MANY_FILES}")
     return StoreError(f"cannot {what} {path}: {error.strerror or error}")
 
 
@@ -312,7 +333,7 @@ def find_live(root: Path, host: str, wanted: str = "") -> tuple[RunDirectory, Li
     for run in [find_run(root, wanted)] if wanted else every_run(root):
         with suppress(StoreError):  # most runs have none, and one of another version must not hide the others
             live = run.read(LIVE, LiveRun)
-            if host in live.hosts and Path(f"/proc/{live.controller}").exists():
+            if live.has(host):
                 found.append((run, live))
     if len(found) > 1:
         names = "".join(f"\n  --run {run_id(run)}  {run.path.parent.name}" for run, _live in found)

@@ -35,9 +35,12 @@ OBSERVERS = {
 VERSIONS = {
     "ip": ["ip", "-V"],
     "ss": ["ss", "-V"],
+    "nstat": ["nstat", "-V"],
     "iptables": ["iptables", "-V"],
+    "ip6tables": ["ip6tables", "-V"],
     "lsof": ["lsof", "-v"],
     "netstat": ["netstat", "-V"],
+    "tcpdump": ["tcpdump", "--version"],
 }
 
 SYSCTLS = (
@@ -80,7 +83,10 @@ def ask(loop: Loop, tool: str) -> Steps[str]:
 
 
 def environment(loop: Loop, tools: Iterable[str], interfaces: Iterable[str]) -> Steps[dict[str, str]]:
-    """The fingerprint of this host, as a task: kernel, Python, the versions of ``tools``, the sysctls that matter, offloads."""
+    """The fingerprint of this host, as a task: kernel, Python, ``tools``, the sysctls that matter, offloads.
+
+    A tool tells its version; of any other program the file tells which of several it is (``nc`` may be ``/bin/nc.openbsd``).
+    """
     facts = {"kernel": os.uname().release, "python": _python()}
     for key in SYSCTLS:
         value = read_sysctl(key)
@@ -89,9 +95,16 @@ def environment(loop: Loop, tools: Iterable[str], interfaces: Iterable[str]) -> 
     for interface in interfaces:
         facts["offload." + interface] = _offloads(interface)
     for tool in tools:
-        if tool in VERSIONS:
-            facts[tool] = yield from _version(loop, VERSIONS[tool])
+        found = (yield from _version(loop, VERSIONS[tool])) if tool in VERSIONS else _file(tool)
+        if found:
+            facts[tool] = found
     return facts
+
+
+def _file(program: str) -> str:
+    """The file that a name on the path stands for, all links followed; empty where there is none."""
+    paths = [os.path.join(folder, program) for folder in os.get_exec_path()]
+    return next((os.path.realpath(path) for path in paths if os.access(path, os.X_OK)), "")
 
 
 def _python() -> str:
@@ -104,8 +117,7 @@ def _version(loop: Loop, argv: list[str]) -> Steps[str]:
         _status, out, err = yield from output(loop, argv)
     except OSError:
         return "missing"
-    lines = (out or err).strip().splitlines()
-    line = next((line for line in lines if "revision" in line or "," in line or " " in line), "")
+    line = next((line for line in (out or err).splitlines() if any(map(str.isdigit, line))), "unknown")
     return line.strip()[:100]
 
 

@@ -39,7 +39,7 @@ HELLO = "hello"
 ENDED = "ended"  # a background action is over
 PACKETS = "packets"  # some bytes of a capture
 GOODBYE = "goodbye"  # I have undone and am leaving, and why
-FAILED = "failed"  # I could not even become a host, and why
+FAILED = "failed"  # I could not even become a host, or I have a fault, and why; with the errno of what the system refused
 
 
 class Rule:

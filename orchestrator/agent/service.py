@@ -175,15 +175,16 @@ class Service:
         self._spawn(number, self._observe(frame), LOOK_NS)
 
     def _observe(self, frame: Frame) -> Steps[Frame]:
-        tool = frame["tool"]
-        if tool == "output":
+        answer: Frame = {}
+        if frame["tool"] == "output":
             program = self.host.programs.get(frame["program"])
             if program is None:
                 raise Refusal(f"no program is called {frame['program']}")
-            text = program.stdout.text() + program.stderr.text()
+            answer["text"] = program.stdout.text() + program.stderr.text()
+            answer["clipped"] = program.clipped
         else:
-            text = yield from observe.ask(self.loop, tool)
-        return {"text": text, "at_ns": now_ns(), "sockets": self.host.sockets.facts()}
+            answer["text"] = yield from observe.ask(self.loop, frame["tool"])
+        return dict(answer, at_ns=now_ns(), sockets=self.host.sockets.facts())
 
     def environment(self, number: int, frame: Frame) -> None:
         """The fingerprint of this host."""
@@ -198,9 +199,9 @@ class Service:
         """End the capture, before any host undoes what would still send segments; ``None`` where there is none."""
         self._answer(number, self._seal())
 
-    def _seal(self) -> dict[str, int] | None:
+    def _seal(self) -> Frame | None:
         feed, self._feed = self._feed, None
-        return feed.seal() if feed is not None else None
+        return dict(feed.seal(), clock=observe.clock()) if feed is not None else None
 
     def finish(self, number: int, frame: Frame) -> None:
         """Interrupt what blocks, end the capture, undo everything, and say so."""
@@ -209,7 +210,8 @@ class Service:
 
     def _finish(self) -> Steps[Frame]:
         self._disarm()
-        answer: Frame = {"clock": observe.clock(), "capture": self._seal()}
+        answer: Frame = {}
+        self._seal()
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
         return answer

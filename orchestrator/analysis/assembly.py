@@ -27,7 +27,7 @@ def analyse(plan: Plan, record: RunRecord, captures: Mapping[str, bytes]) -> Evi
     readings = {host: read_capture(host, data, names, _interfaces(told.get(host))) for host, data in sorted(captures.items())}
     kept = _captures(record, readings)
     troubles = {host.name: f"{host.name} captured nothing" for host in plan.hosts if host.name not in readings}
-    troubles.update({capture.host: trouble(capture) for capture in kept})
+    troubles.update({capture.host: capture.doubt for capture in kept})
     segments = tuple(segment for reading in readings.values() for segment in reading.segments)
     return Evidence(
         captures=kept,
@@ -37,15 +37,6 @@ def analyse(plan: Plan, record: RunRecord, captures: Mapping[str, bytes]) -> Evi
         histories=histories(plan, record, readings, troubles),
         snapshots=snapshots(record),
     )
-
-
-def trouble(capture: CaptureEvidence) -> str:
-    """Why this capture does not tell all, empty where it does."""
-    if capture.problem:
-        return f"{capture.host}'s capture cannot be read whole: {capture.problem}"
-    if capture.dropped > 0:
-        return f"{capture.host}'s capture lost {capture.dropped} frames"
-    return "" if capture.complete else f"{capture.host}'s capture was cut short"
 
 
 def _captures(record: RunRecord, readings: Mapping[str, Reading]) -> tuple[CaptureEvidence, ...]:
@@ -67,6 +58,7 @@ def _capture(told: CaptureRecord, reading: Reading | None) -> CaptureEvidence:
         complete=told.complete,
         filter=told.filter,
         problem=problem,
+        clock_moved_ns=told.clock_moved_ns,
     )
 
 

@@ -1,7 +1,8 @@
 """What the actions themselves gave, judged: returned values, exceptions, exit statuses, output. The application's testimony.
 
 Knows nothing of sockets' states or of the wire. What surprises: an action without any expectation is judged too: what raises, hangs or ends
-with a failure that nobody expected has failed, and what went well without being asked leaves no verdict.
+with a failure that nobody expected has failed, and what went well without being asked leaves no verdict. Output that was not kept whole
+cannot fail for what it lacks.
 """
 
 from __future__ import annotations
@@ -67,12 +68,14 @@ def _left_to_wait(planned: PlannedAction, ledger: Ledger) -> bool:
 def _overdue(step: int, planned: PlannedAction, told: ActionRecord, ledger: Ledger) -> Verdict:
     awaited = ledger.awaited(planned)
     limit = f"{planned.timeout_ns / 1e9:g} s"
-    reason = f"timed out after {limit} in {_doing(awaited, told)}"
+    reason, unread = f"timed out after {limit} in {_doing(awaited, told)}", False
     if isinstance(planned.action, Start):
-        reason = f"was not ready within {limit}: {_readiness(planned.action)}"
+        unread = told.clipped and planned.action.ready.output is not None
+        reason = f"was not ready within {limit}: {_readiness(planned.action)}" + (", but not all of it was kept" if unread else "")
     elif isinstance(planned.action, Wait) and awaited is not planned:
         reason = f"timed out after {limit}, {planned.action.on} was still in {_doing(awaited, told)}"
-    return _verdict(Value.FAILED, step, planned, wish=_wish(planned.outcome), reason=reason, saw="timeout", excerpt=_output(told))
+    value = Value.INCONCLUSIVE if unread else Value.FAILED
+    return _verdict(value, step, planned, wish=_wish(planned.outcome), reason=reason, saw="timeout", excerpt=_output(told))
 
 
 def _readiness(action: Start) -> str:
@@ -122,8 +125,10 @@ def _explained(good: bool, step: int, planned: PlannedAction, told: ActionRecord
     where = planned.outcome.where if planned.outcome else None
     if good:
         return _verdict(Value.PASSED, step, planned, where=where, wish=wish, excerpt=_output(told))
-    saw = _wrote(told) if wish.startswith("writes") else gave(told)
-    return _verdict(Value.FAILED, step, planned, where=where, wish=wish, reason=f"it {saw}", saw=saw, excerpt=_output(told))
+    written = wish.startswith("writes")
+    saw = _wrote(told) if written else gave(told)
+    value = Value.INCONCLUSIVE if written and told.clipped else Value.FAILED
+    return _verdict(value, step, planned, where=where, wish=wish, reason=f"it {saw}", saw=saw, excerpt=_output(told))
 
 
 def _wish(outcome: Outcome | None) -> str:

@@ -157,14 +157,15 @@ def _text(expectation: AnyExpectation) -> str:
 
 def _of_the_run(record: RunRecord) -> list[Verdict]:
     """Say first that the harness or a person cut the run short, or that a host was not left as it was found."""
+    verdicts = []
     changed = [f"{host.name}: {text}" for host in record.hosts for text in host.not_undone]
     if changed:
-        return [Verdict(value=Value.ERROR, text="every host is as it was", reason="; ".join(changed))]
+        verdicts.append(Verdict(value=Value.ERROR, text="every host is as it was", reason="; ".join(changed)))
     if record.status == "error":
-        return [Verdict(value=Value.ERROR, text="the run completed", reason=record.reason or "the harness could not go on")]
+        verdicts.append(Verdict(value=Value.ERROR, text="the run completed", reason=record.reason or "the harness could not go on"))
     if record.status == "interrupted":
-        return [Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason=record.reason or "it was interrupted")]
-    return []
+        verdicts.append(Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason=record.reason or "it was interrupted"))
+    return verdicts
 
 
 def _unexplained(record: RunRecord, verdicts: list[Verdict]) -> list[Verdict]:

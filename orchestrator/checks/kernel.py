@@ -35,7 +35,7 @@ def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: Run
     for _, opinion in judged:
         if opinion.holds:
             return _verdict(Value.PASSED, expectation, step, excerpt=opinion.excerpt)
-    return _not_held(expectation, step, (own or judged)[-1][1], len(judged))
+    return _not_held(expectation, step, (own or judged)[-1], len(judged))
 
 
 def _verdict(  # noqa: PLR0913 - the fields of a verdict
@@ -46,13 +46,17 @@ def _verdict(  # noqa: PLR0913 - the fields of a verdict
     return Verdict(value=value, text=text, where=expectation.where, step=step, witness=witness, reason=reason, saw=saw, excerpt=excerpt)
 
 
-def _not_held(expectation: Live, step: int, last: Held, number: int) -> Verdict:
+def _not_held(expectation: Live, step: int, newest: tuple[Sample, Held], number: int) -> Verdict:
+    sample, last = newest
     if last.problem:
         reason = f"what {source_of(expectation)} said on {expectation.host} cannot be read: {last.problem}"
         return _verdict(Value.ERROR, expectation, step, reason=reason)
     times = "once" if number == 1 else f"{number} times within {expectation.within_ns / 1e9:g} s"
     reason = f"asked {source_of(expectation)} on {expectation.host} {times}, it never held"
-    return _verdict(Value.FAILED, expectation, step, reason=reason, saw=last.saw, excerpt=last.excerpt)
+    if sample.clipped:
+        reason += ", but not all that it wrote was kept"
+    value = Value.INCONCLUSIVE if sample.clipped else Value.FAILED
+    return _verdict(value, expectation, step, reason=reason, saw=last.saw, excerpt=last.excerpt)
 
 
 def _samples(expectation: Live, index: int, step: int, record: RunRecord) -> list[Sample]:

@@ -62,7 +62,8 @@ def _with_end(told: ActionRecord, end: ActionRecord | None) -> ActionRecord:
     """Tell of a started program as the ``wait`` for it saw it end."""
     if end is None or end.status != "done":
         return told
-    return replace(told, value=end.value, stdout=end.stdout or told.stdout, stderr=end.stderr or told.stderr)
+    written = {"stdout": end.stdout or told.stdout, "stderr": end.stderr or told.stderr, "clipped": end.clipped or told.clipped}
+    return replace(told, value=end.value, **written)
 
 
 def _with_outcome(told: ActionRecord, awaited: ActionRecord) -> ActionRecord:
@@ -77,4 +78,5 @@ def _with_outcome(told: ActionRecord, awaited: ActionRecord) -> ActionRecord:
         message=told.message or awaited.message,
         stdout=told.stdout or awaited.stdout,
         stderr=told.stderr or awaited.stderr,
+        clipped=told.clipped or awaited.clipped,
     )

@@ -1,13 +1,14 @@
 """The inferred history of a socket's states against ``path``.
 
 Knows histories, neither segments nor calls. The surprising fact: a history with an open question cannot even fail, because what is
-open may be just the state that was asked for.
+open may be just the state that was asked for; and what a capture's filter hid may be it too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestrator.checks.captured.scope import filtered
 from orchestrator.model.evidence import Evidence, History
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
@@ -33,12 +34,14 @@ def judge_path(expectation: PathExpectation, plan: Plan, record: RunRecord, evid
         return _verdict(
             expectation, Value.INCONCLUSIVE, reason=history.question, saw=_path(seen), excerpt=_excerpt(history, run_ns=record.start_ns)
         )
+    unseen = filtered(expectation.host, evidence)
+    inferred = "; ".join(filter(None, [_inferred(history), unseen]))
     if seen == expectation.states:
-        return _verdict(expectation, Value.PASSED, reason=_inferred(history), saw=_path(seen))
+        return _verdict(expectation, Value.PASSED, reason=inferred, saw=_path(seen))
     return _verdict(
         expectation,
-        Value.FAILED,
-        reason=f"{_parted(expectation.states, seen)}; {_inferred(history)}",
+        Value.INCONCLUSIVE if unseen else Value.FAILED,
+        reason=f"{_parted(expectation.states, seen)}; {inferred}",
         saw=_path(seen),
         excerpt=_excerpt(history, run_ns=record.start_ns),
     )

@@ -1,7 +1,8 @@
 """Captured segments against ``packets``, ``count`` and ``icmp``: the wire's testimony, judged.
 
 Knows one capture at a time and no states. The surprising fact: a capture that lost a frame makes a verdict inconclusive even where
-what it shows contradicts the expectation, because the missing frame may be the one that was asked for.
+what it shows contradicts the expectation, because the missing frame may be the one that was asked for. A filter that the author wrote is
+no loss: what it lets pass is judged, the verdict names it, and only what was expected and not seen is inconclusive.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.checks.captured.lines import Line, line_text
-from orchestrator.checks.captured.scope import spoken_of
+from orchestrator.checks.captured.scope import filtered, spoken_of
 from orchestrator.checks.captured.sequence import Parting, parting
 from orchestrator.model.evidence import Evidence, Segment
 from orchestrator.model.plan import Plan
@@ -31,14 +32,15 @@ def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evid
     segments = spoken_of(expectation, plan, record, evidence)
     if isinstance(segments, str):
         return _verdict(expectation, Value.INCONCLUSIVE, reason=segments)
+    unseen = filtered(expectation.capture, evidence)
     if isinstance(expectation, PacketsExpectation):
-        return _packets(expectation, plan, segments)
+        return _packets(expectation, plan, segments, unseen)
     if isinstance(expectation, CountExpectation):
         line = Line(expectation.match, plan.testbed.topology)
-        return _count(expectation, expectation.count, [segment for segment in segments if line.fits(segment)], segments)
+        return _count(expectation, expectation.count, [segment for segment in segments if line.fits(segment)], segments, unseen)
     messages = [segment for segment in segments if segment.protocol == "icmp"]
     found = [segment for segment in messages if _is_icmp(expectation, segment)]
-    return _count(expectation, expectation.count or _AT_LEAST_ONE, found, messages or segments)
+    return _count(expectation, expectation.count or _AT_LEAST_ONE, found, messages or segments, unseen)
 
 
 def _verdict(expectation: WireExpectation, value: Value, *, reason: str = "", saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
@@ -73,23 +75,35 @@ def _is_icmp(expectation: IcmpExpectation, segment: Segment) -> bool:
 
 
 def _count(
-    expectation: CountExpectation | IcmpExpectation, wanted: Comparison, found: Sequence[Segment], others: Sequence[Segment]
+    expectation: CountExpectation | IcmpExpectation, wanted: Comparison, found: Sequence[Segment], others: Sequence[Segment], unseen: str
 ) -> Verdict:
     """Judge how many were ``found``; where there is none, the ``others`` are the evidence."""
-    shown = tuple(_captured(segment) for segment in (found or others)[:_EXCERPT_LINES])
+    shown, saw = tuple(_captured(segment) for segment in (found or others)[:_EXCERPT_LINES]), f"{len(found)}"
     if wanted.holds(len(found)):
-        return _verdict(expectation, Value.PASSED, saw=f"{len(found)}", excerpt=shown)
-    return _verdict(expectation, Value.FAILED, reason=f"{len(found)} fit, {wanted} were expected", saw=f"{len(found)}", excerpt=shown)
+        return _verdict(expectation, Value.PASSED, reason=unseen, saw=saw, excerpt=shown)
+    hidden = unseen if wanted.may_hold_above(len(found)) else ""
+    return _not_seen(expectation, f"{len(found)} fit, {wanted} were expected", hidden, saw=saw, excerpt=shown)
 
 
-def _packets(expectation: PacketsExpectation, plan: Plan, segments: Sequence[Segment]) -> Verdict:
+def _packets(expectation: PacketsExpectation, plan: Plan, segments: Sequence[Segment], unseen: str) -> Verdict:
     lines = [None if isinstance(line, Gap) else Line(line, plan.testbed.topology) for line in expectation.lines]
     where = parting(lines, segments)
     if where is None:
-        return _verdict(expectation, Value.PASSED, excerpt=tuple(_captured(segment) for segment in segments[:_EXCERPT_LINES]))
+        return _verdict(
+            expectation, Value.PASSED, reason=unseen, excerpt=tuple(_captured(segment) for segment in segments[:_EXCERPT_LINES])
+        )
     wanted = [line for line in (lines[index] for index in where.lines) if line is not None]
-    saw = _saw(where, wanted, segments)
-    return _verdict(expectation, Value.FAILED, reason=_missed(where, wanted), saw=saw, excerpt=_excerpt(where, wanted, segments))
+    # A segment that no line fits is out of place whatever else there was.
+    alien = where.segment is not None and not any(line is None or line.fits(segments[where.segment]) for line in lines)
+    saw, excerpt = _saw(where, wanted, segments), _excerpt(where, wanted, segments)
+    return _not_seen(expectation, _missed(where, wanted), "" if alien else unseen, saw=saw, excerpt=excerpt)
+
+
+def _not_seen(expectation: WireExpectation, reason: str, hidden: str, *, saw: str, excerpt: tuple[str, ...]) -> Verdict:
+    """What was expected was not seen: a failure, unless it may have passed all the same, ``hidden`` by the author's own filter."""
+    if hidden:
+        return _verdict(expectation, Value.INCONCLUSIVE, reason=f"{reason}, but {hidden}", saw=saw, excerpt=excerpt)
+    return _verdict(expectation, Value.FAILED, reason=reason, saw=saw, excerpt=excerpt)
 
 
 def _missed(where: Parting, wanted: Sequence[Line]) -> str:

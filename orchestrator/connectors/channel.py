@@ -19,8 +19,8 @@ LONGEST_LINE_BYTES = 64 * 1024 * 1024
 class Channel(Protocol):
     """What a session needs of the way to a host."""
 
-    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        """Call back with each line, without its newline, and once at the end."""
+    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
+        """Call back with each line, without its newline, and once at the end: with why, or "" where the other side has ended it."""
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``, now or as soon as the other side takes it."""
@@ -40,9 +40,9 @@ class SocketChannel:
         self._inbox = bytearray()
         self._outbox = bytearray()
         self._on_line: Callable[[bytes], None] = _ignore_line
-        self._on_end: Callable[[], None] = _ignore_end
+        self._on_end: Callable[[str], None] = _ignore_end
 
-    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def listen(self, on_line: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
         """Begin to read."""
         self._on_line = on_line
         self._on_end = on_end
@@ -90,8 +90,7 @@ class SocketChannel:
         except OSError:
             data = b""
         if not data:
-            self.close()
-            self._on_end()
+            self._end("")
             return
         searched = len(self._inbox)
         self._inbox += data
@@ -102,13 +101,16 @@ class SocketChannel:
             for line in whole.split(b"\n"):
                 self._on_line(line)
         elif len(self._inbox) > LONGEST_LINE_BYTES:
-            self.close()
-            self._on_end()
+            self._end(f"it sent {LONGEST_LINE_BYTES} bytes and more without a newline")
+
+    def _end(self, reason: str) -> None:
+        self.close()
+        self._on_end(reason)
 
 
 def _ignore_line(_line: bytes) -> None:
     """Nobody listens yet."""
 
 
-def _ignore_end() -> None:
+def _ignore_end(_reason: str) -> None:
     """Nobody listens yet."""

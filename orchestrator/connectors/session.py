@@ -30,6 +30,8 @@ class Session:
         self.host = host
         self.hello: Frame = {}
         self.on_tell: Callable[[Frame], None] = _ignore
+        self.on_lost: Callable[[AgentLost], None] = _ignore_loss
+        """Told once, when the channel ends otherwise than by :meth:`close`."""
         self.lost: AgentLost | None = None
         self.overdue = False
         """Whether it once did not answer in time; then it is not waited for so long again."""
@@ -82,14 +84,14 @@ class Session:
         return future
 
     async def wait_for_answer(self, answer: asyncio.Future[Any], patience_s: float, doing: str) -> Any:
-        """Wait for the ``answer`` to an ask, but not for ever.
+        """Wait for the ``answer`` to an ask, but not for ever. Who stops to wait has not stopped the ask: its answer may still come.
 
         :raises Overdue: it did not come in time; says what the host was ``doing``.
         :raises AgentError: as :meth:`ask`.
         """
         try:
             async with asyncio.timeout(patience_s):
-                return await answer
+                return await asyncio.shield(answer)
         except TimeoutError:
             self.overdue = True
             raise Overdue(self.host, f"it did not report within {patience_s:.1f} s; it was doing: {doing}") from None
@@ -99,6 +101,7 @@ class Session:
         if self._beat is not None:
             self._beat.cancel()
         self._channel.close()
+        self.on_lost = _ignore_loss
         self._fail("the conversation was closed")
 
     def _schedule_beat(self) -> None:
@@ -110,15 +113,12 @@ class Session:
             self._schedule_beat()
 
     def _line(self, line: bytes) -> None:
-        try:
-            frame = _decode(line)
-        except msgspec.DecodeError:
-            self._fail(f"it sent what is no frame: {line[:80]!r}")
+        if self.lost is not None:
+            return  # of what came together with the end, or with what was no frame, nothing counts
+        frame = _frame(line)
+        if frame is None:
             self._channel.close()
-            return
-        if not isinstance(frame, dict) or not isinstance(frame.get("id", 0), int):
             self._fail(f"it sent what is no frame: {line[:80]!r}")
-            self._channel.close()
             return
         if "tell" in frame:
             self._told(frame)
@@ -134,7 +134,7 @@ class Session:
     def _refused(self, frame: Frame) -> AgentError | Unsupported:
         if frame.get("kind") == protocol.LACKING:
             return Unsupported(f"{self.host}: {frame['error']}")
-        return AgentError(self.host, frame["error"])
+        return AgentError(self.host, str(frame["error"]))
 
     def _told(self, frame: Frame) -> None:
         if frame["tell"] == protocol.HELLO:
@@ -142,27 +142,43 @@ class Session:
             if not self._greeting.done():
                 self._greeting.set_result(None)
         elif frame["tell"] == protocol.FAILED:
-            self.refusal = OSError(frame.get("errno"), str(frame.get("text")))
+            if "errno" in frame:
+                self.refusal = OSError(frame["errno"], str(frame.get("text")))
             self._fail(str(frame.get("text")))
         elif frame["tell"] == protocol.GOODBYE:
             self.goodbye = str(frame.get("reason", ""))
         else:
             self.on_tell(frame)
 
-    def _ended(self) -> None:
-        self._fail(f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished")
+    def _ended(self, reason: str) -> None:
+        self._fail(reason or (f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished"))
 
     def _fail(self, text: str) -> None:
-        if self.lost is None:
-            self.lost = AgentLost(self.host, text)
+        if self.lost is not None:
+            return
+        self.lost = AgentLost(self.host, text)
         for future in [self._greeting, *self._waiting.values()]:
             if not future.done():
                 future.set_exception(self.lost)
                 future.add_done_callback(_forget)
         self._waiting.clear()
+        self.on_lost(self.lost)
+
+
+def _frame(line: bytes) -> Frame | None:
+    """The frame that a line holds, if it holds one."""
+    try:
+        frame = _decode(line)
+    except msgspec.DecodeError:
+        return None
+    return frame if isinstance(frame, dict) and isinstance(frame.get("id", 0), int) else None
 
 
 def _ignore(_frame: Frame) -> None:
+    """Nobody listens yet."""
+
+
+def _ignore_loss(_lost: AgentLost) -> None:
     """Nobody listens yet."""
 
 

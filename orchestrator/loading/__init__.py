@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 
 class Loaded(NamedTuple):
-    """A scenario's variants, in the order of its matrix, and the topology that they run on."""
+    """A scenario's variants, in the order of its matrix, the topology that they run on, and the bytes of both files, by path."""
 
     scenarios: tuple[Scenario, ...]
     topology: Topology
+    files: dict[str, bytes]
 
 
 def load_scenario(path: Path, folders: Sequence[Path]) -> Loaded:
@@ -42,13 +43,14 @@ def load_scenario(path: Path, folders: Sequence[Path]) -> Loaded:
     complaints = Complaints()
     scenarios: tuple[Scenario, ...] = ()
     topology = None
+    files: dict[str, bytes] = {}
     with suppress(Refused, Enough):
-        document = read_document(_content(path, complaints), str(path), complaints)
-        topology = _topology_of(document, path, folders, complaints)
+        document = read_document(_content(path, complaints, files), str(path), complaints)
+        topology = _topology_of(document, path, folders, complaints, files)
         scenarios = read_scenarios(document, str(path), topology, complaints)
     complaints.settle()
     assert topology is not None  # noqa: S101 - without one there was a complaint
-    return Loaded(scenarios, topology)
+    return Loaded(scenarios, topology, files)
 
 
 def load_topology(path: Path) -> Topology:
@@ -57,7 +59,7 @@ def load_topology(path: Path) -> Topology:
     :raises InputProblems: all that is wrong with it.
     """
     complaints = Complaints()
-    topology = _topology_in(path, complaints)
+    topology = _topology_in(path, complaints, {})
     complaints.settle()
     assert topology is not None  # noqa: S101 - without one there was a complaint
     return topology
@@ -91,23 +93,24 @@ def topology_schema() -> dict[str, Any]:
     return written.topology_schema()
 
 
-def _content(path: Path, complaints: Complaints) -> bytes:
-    """The bytes of a file, one more than is allowed at most."""
+def _content(path: Path, complaints: Complaints, files: dict[str, bytes]) -> bytes:
+    """The bytes of a file, one more than is allowed at most; kept in ``files`` too, so that nobody need read it again."""
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST_BYTES + 1)
+            files[str(path)] = file.read(LARGEST_BYTES + 1)
+            return files[str(path)]
     except OSError as error:
         complaints.add(Where(path=str(path), line=1), f"the file cannot be read: {(error.strerror or str(error)).lower()}")
         raise Refused from None
 
 
-def _topology_in(path: Path, complaints: Complaints) -> Topology | None:
+def _topology_in(path: Path, complaints: Complaints, files: dict[str, bytes]) -> Topology | None:
     with suppress(Refused, Enough):
-        return read_topology(read_document(_content(path, complaints), str(path), complaints), str(path), complaints)
+        return read_topology(read_document(_content(path, complaints, files), str(path), complaints), str(path), complaints)
     return None
 
 
-def _topology_of(document: Node, path: Path, folders: Sequence[Path], complaints: Complaints) -> Topology | None:
+def _topology_of(document: Node, path: Path, folders: Sequence[Path], complaints: Complaints, files: dict[str, bytes]) -> Topology | None:
     """The topology that the scenario names; ``None`` after a complaint, or where the scenario's own reader will complain."""
     node = document.value("topology") if isinstance(document, Mapping) else None
     if not isinstance(node, Scalar) or node.tag != "str" or not node.text or "\0" in node.text:
@@ -119,7 +122,7 @@ def _topology_of(document: Node, path: Path, folders: Sequence[Path], complaints
         candidates = [folder / f"{name}.yaml" for folder in (*folders, beside / ".." / "topologies")]
     for candidate in candidates:
         if candidate.is_file():
-            return _topology_in(candidate, complaints)
+            return _topology_in(candidate, complaints, files)
     known = {file.stem for candidate in candidates for file in candidate.parent.glob("*.yaml")} if not name.endswith(".yaml") else ()
     looked = ", ".join(dict.fromkeys(str(candidate) for candidate in candidates))
     where = Where(path=str(path), line=node.line, column=node.column)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from orchestrator.model.tcp import State
 from orchestrator.model.words.values import Json, Record
 
+CLOCK_SLACK_NS = 1_000_000
+"""What two readings of a clock may differ by, though nobody set it."""
+
 
 class Option(Record, frozen=True, kw_only=True, gc=False):
     """A TCP option, named as tcpdump names it; ``values`` are its numbers.
@@ -131,7 +134,11 @@ class Snapshot(Record, frozen=True, kw_only=True):
 
 
 class CaptureEvidence(Record, frozen=True, kw_only=True):
-    """How far one capture can be believed. ``problem`` is empty, or why nothing (more) could be read from it."""
+    """How far one capture can be believed.
+
+    ``problem`` is empty, or why nothing (more) could be read from it; ``filter`` is tcpdump's, empty where all was captured.
+    ``clock_moved_ns`` is by how much the clock that timed its frames was set while it captured.
+    """
 
     host: str
     file: str
@@ -140,10 +147,25 @@ class CaptureEvidence(Record, frozen=True, kw_only=True):
     complete: bool = False
     filter: str = ""
     problem: str = ""
+    clock_moved_ns: int = 0
+
+    @property
+    def doubt(self) -> str:
+        """Why it does not tell all, or not when; empty where it does."""
+        if self.problem:
+            return f"{self.host}'s capture cannot be read whole: {self.problem}"
+        if self.dropped > 0:
+            return f"{self.host}'s capture lost {self.dropped} frames"
+        if abs(self.clock_moved_ns) > CLOCK_SLACK_NS:
+            return f"the clock of {self.host} was set by {self.clock_moved_ns / 1e9:+.3f} s while it captured"
+        return "" if self.complete else f"{self.host}'s capture was cut short"
 
 
 class Evidence(Record, frozen=True, kw_only=True):
-    """All that the wire told, sorted by capture and then by frame; ``passages`` are in order of time."""
+    """All that the wire told, what is inferred from it, and what tools said in snapshots.
+
+    Segments are sorted by capture and then by frame; ``passages`` are in order of time.
+    """
 
     captures: tuple[CaptureEvidence, ...] = ()
     segments: tuple[Segment, ...] = ()

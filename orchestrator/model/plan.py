@@ -10,10 +10,7 @@ from orchestrator.model.words.values import Record, Where
 
 
 class PlannedAction(Record, frozen=True, kw_only=True):
-    """One action of one host. ``id`` is unique in the plan (``3.1``: first action of step 3).
-
-    ``sockets`` are the names that it binds or uses, so that a report can say whose.
-    """
+    """One action of one host. ``id`` is unique in the plan (``3.1``: first action of step 3); ``name`` is what later steps call it."""
 
     id: str
     host: str

@@ -1,7 +1,9 @@
 """What happened: every action, sample and capture of a run, with times in integer nanoseconds.
 
-Times named ``*_ns`` are Unix time on one timeline: each host's monotonic clock, moved by the pair (monotonic, Unix) that the host gave when
-it said hello. So an NTP step in the middle of a run moves nothing.
+Times named ``*_ns`` are Unix time on one timeline that begins with the run: monotonic clocks, moved by an offset that is taken once. Hosts
+of the controller's own machine share its clock and its offset; any other host has its own, from the pair (monotonic, Unix) of its hello.
+The surprising fact: frames in captures alone are timed by the kernel's Unix clock. Where somebody sets that clock meanwhile,
+``CaptureRecord.clock_moved_ns`` tells, and nobody believes the capture's times.
 """
 
 from __future__ import annotations
@@ -74,9 +76,10 @@ class ActionRecord(Record, frozen=True, kw_only=True):
 class Sample(Record, frozen=True, kw_only=True):
     """What a host said when a live expectation (or a snapshot) asked.
 
-    ``source`` is the tool (``ss``, ``lsof``, ``netstat``, ``iptables``, ``nstat``, ``output``), ``text`` its raw words. ``expectation`` is
-    the index within the step's ``expect``, -1 for a snapshot; ``sockets`` are the names known on that host then. ``holds`` and ``saw`` are
-    what the engine made of it: the gate's opinion, not a verdict.
+    ``source`` is the tool (``ss``, ``lsof``, ``netstat``, ``iptables``, ``nstat``, ``output``), ``text`` its raw words; of a
+    program's output the begin, where ``clipped`` says that it wrote more. ``expectation`` is the index within the step's ``expect``, -1 for
+    a snapshot; ``sockets`` are the names known on that host then. ``holds`` and ``saw`` are what the engine made of it: the gate's opinion,
+    not a verdict.
     """
 
     step: int
@@ -84,6 +87,7 @@ class Sample(Record, frozen=True, kw_only=True):
     source: str
     at_ns: int
     text: str
+    clipped: bool = False
     expectation: int = -1
     holds: bool = False
     saw: str = ""
@@ -101,7 +105,10 @@ class StepRecord(Record, frozen=True, kw_only=True):
 
 
 class CaptureRecord(Record, frozen=True, kw_only=True):
-    """One capture. ``file`` is its plain name in the run directory; ``dropped`` is the kernel's own count of lost frames, -1 if unknown."""
+    """One capture. ``file`` is its plain name in the run directory; ``dropped`` is the kernel's own count of lost frames, -1 if unknown.
+
+    ``clock_moved_ns`` is by how much its host's Unix clock, which times the frames, went away from the run's timeline.
+    """
 
     host: str
     file: str
@@ -111,14 +118,19 @@ class CaptureRecord(Record, frozen=True, kw_only=True):
     dropped: int = -1
     filter: str = ""
     complete: bool = False
+    clock_moved_ns: int = 0
 
 
 class HostRecord(Record, frozen=True, kw_only=True):
-    """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not."""
+    """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not.
+
+    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``).
+    """
 
     name: str
     environment: dict[str, str] = {}
     interfaces: dict[str, str] = {}
+    left_out: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     lost: str = ""

@@ -93,7 +93,8 @@ class StepLine(Record, frozen=True, kw_only=True):
 class Report(Record, frozen=True, kw_only=True):
     """What a person or a machine is told at the end.
 
-    ``directory`` is the run's; ``captures`` are the plain names of the files in it; ``fingerprint`` the environment in a line.
+    ``directory`` is the run's; ``captures`` are the plain names of the files in it; ``fingerprint`` the environment in a line. ``notes``
+    are sentences on what was not as it should be, and is no verdict on anything.
     """
 
     run_id: str
@@ -110,3 +111,4 @@ class Report(Record, frozen=True, kw_only=True):
     steps: tuple[StepLine, ...] = ()
     ladder: tuple[LadderLine, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -41,6 +41,7 @@ def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Ver
         steps=tuple(step_line(step, by_number.get(step.number), by_id) for step in plan.steps),
         ladder=ladder(evidence, [host.name for host in plan.hosts]),
         verdicts=verdicts.verdicts,
+        notes=notes(record),
     )
 
 
@@ -48,6 +49,15 @@ def _value(record: RunRecord, verdicts: Verdicts) -> Value:
     limit = _AT_LEAST.get(record.status)
     given = tuple(verdict.value for verdict in verdicts.verdicts)
     return worst((*given, limit) if limit else given)
+
+
+def notes(record: RunRecord) -> tuple[str, ...]:
+    """What this machine could not give its hosts; those that lack the same share a line."""
+    lacking: dict[str, list[str]] = {}
+    for host in record.hosts:
+        for text in host.left_out:
+            lacking.setdefault(text, []).append(host.name)
+    return tuple(f"{', '.join(names)}: this machine refused a view of its own: {text}" for text, names in lacking.items())
 
 
 def fingerprint(kind: str, hosts: Sequence[HostRecord]) -> str:

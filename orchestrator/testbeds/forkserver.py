@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -57,6 +58,8 @@ class ForkServer:
 
             raise TestbedError("the process that makes hosts has ended")
         frame = json.loads(answer)
+        if "error" not in frame and len(fds) < 2:  # they were given, and we had no room for them (unix(7), MSG_CTRUNC)
+            frame = {"error": os.strerror(errno.EMFILE), "errno": errno.EMFILE}
         if "error" in frame:
             for fd in fds:
                 os.close(fd)
@@ -182,8 +185,8 @@ def _spawn(sock: socket.socket, own: int, name: str, hosts: str) -> None:
 
 
 def _be_host(channel: socket.socket, name: str, hosts: str) -> NoReturn:
-    """Never returns: become the host, then be its agent."""
-    from orchestrator.agent import protocol, service
+    """Never returns: become the host, then be its agent. What goes wrong with either is told, never printed."""
+    from orchestrator.agent import service
     from orchestrator.testbeds import namespaces
 
     try:
@@ -194,9 +197,18 @@ def _be_host(channel: socket.socket, name: str, hosts: str) -> NoReturn:
         try:
             greeting: dict[str, object] = namespaces.become_switch() if name == SWITCH else namespaces.become_host(name, hosts)
         except OSError as error:
-            text = json.dumps({"tell": protocol.FAILED, "text": error.strerror or str(error), "errno": error.errno})
-            channel.sendall(text.encode() + b"\n")
-            os._exit(1)
-        service.serve(fd, fd, **greeting)
+            _tell_failure(channel, text=error.strerror or str(error), errno=error.errno)
+        else:
+            service.serve(fd, fd, **greeting)
+    except Exception as error:  # noqa: BLE001  a host's process ends here, and in nobody else's traceback
+        _tell_failure(channel, text=f"a fault in the agent: {type(error).__name__}: {error}")
     finally:
         os._exit(0)
+
+
+def _tell_failure(channel: socket.socket, **fields: object) -> None:
+    """The last words on a channel; whether anybody still hears them is not ours to know."""
+    from orchestrator.agent import protocol
+
+    with contextlib.suppress(OSError):
+        channel.sendall(json.dumps({"tell": protocol.FAILED, **fields}).encode() + b"\n")

@@ -12,12 +12,12 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
-from orchestrator.errors import AgentError, AgentLost, Overdue, TestbedError, Unsupported
+from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, Overdue, TestbedError, Unsupported
 from orchestrator.model.topology import Topology
 from orchestrator.testbeds import iproute
 from orchestrator.testbeds.forkserver import SWITCH, ForkServer
@@ -41,7 +41,6 @@ class Namespaces:
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
         """The hosts' process ids as this machine sees them."""
-        self.left_out: tuple[str, ...] = ()
         self._server = server
         self._switch: Session | None = None
         self._handles: list[int] = []
@@ -75,13 +74,12 @@ class Namespaces:
         except OSError as error:
             raise TestbedError(_what_to_permit(error)) from error
         try:
-            greetings = await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
+            await asyncio.gather(*(session.greeted() for session in [self._switch, *self.sessions.values()]))
         except AgentError as error:
             refused = [session.refusal for session in [self._switch, *self.sessions.values()] if session.refusal is not None]
             if not refused:
                 raise
             raise TestbedError(_what_to_permit(refused[0])) from error
-        self.left_out = tuple(dict.fromkeys(text for greeting in greetings for text in greeting.get("left_out", ())))
 
     def _one(self, name: str, hosts: str) -> Session:
         channel, handle, pid = self._server.spawn(name, hosts)
@@ -134,6 +132,17 @@ class Namespaces:
     async def _ask(session: Session, tool: str, lines: Iterable[str], **fields: object) -> None:
         await session.wait_for_answer(session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields), _LINES_S, "bring its links up")
 
+    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
+        """From now on tell when the links of all hosts are lost; a host that is lost, its own session tells."""
+
+        def lost(error: AgentLost) -> None:
+            on_broken(TestbedError(f"the hosts lost their links in the midst of the run: {error}"))
+
+        if self._switch is not None:
+            self._switch.on_lost = lost
+            if self._switch.lost is not None:
+                lost(self._switch.lost)
+
     async def down(self) -> None:
         """Kill every host; the kernel does the rest at once, and frees its memory 50 to 90 ms later."""
         for session in [*self.sessions.values(), *([self._switch] if self._switch else [])]:
@@ -154,6 +163,8 @@ def _outer_pid(handle: int) -> int:
 
 def _what_to_permit(error: OSError) -> str:
     """Why this machine lets nobody make hosts, and what its administrator can do."""
+    if error.errno == errno.EMFILE:
+        return TOO_MANY_FILES
     refused = error.strerror or str(error)
     if error.errno == errno.ENOSPC:
         return f"this machine limits the number of namespaces ({refused}): sudo sysctl -w {_raised_limits()}"

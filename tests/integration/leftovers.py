@@ -64,12 +64,22 @@ def makers(root: int) -> list[int]:
     return [pid for pid in processes(root) if _first_of(pid, 2)]
 
 
+def switches(root: int) -> list[int]:
+    """The processes that hold the links of a run's hosts: children of their maker, in its PID namespace."""
+    return [pid for pid in processes(root) if len(numbers := _numbers(pid)) == 2 and numbers[-1] != "1"]
+
+
 def _first_of(pid: int, levels: int) -> bool:
     """Whether a process is process 1 of a PID namespace, so many levels deep."""
+    numbers = _numbers(pid)
+    return len(numbers) == levels and numbers[-1] == "1"
+
+
+def _numbers(pid: int) -> list[str]:
+    """A process's number in each PID namespace that it is in, from the outermost; none if it has gone."""
     with suppress(OSError):
-        numbers = _field(pid, "NSpid")
-        return len(numbers) == levels and numbers[-1] == "1"
-    return False
+        return _field(pid, "NSpid")
+    return []
 
 
 def _field(pid: int, name: str) -> list[str]:

@@ -69,6 +69,15 @@ def test_two_runs_and_one_disk(program: Program, disk: Path) -> None:
     assert "the disk is full; free some space" in " ".join(done.out.split())
 
 
+def test_of_several_runs_one_that_cannot_be_kept_hinders_no_other(program: Program) -> None:
+    program.runs.mkdir()
+    (program.runs / "open-socket").write_text("in the way of its runs")
+    done = program.run("run", "open-socket", "connection-refused", "bind-listen")
+    assert (done.code, done.err) == (3, "")
+    assert "cannot make" in done.out
+    assert [program.stage("report", name)["value"] for name in ("connection-refused", "bind-listen")] == ["passed"] * 2
+
+
 def test_a_disk_that_cannot_be_written(program: Program, disk: Path) -> None:
     mount("-o", "remount,ro", program.runs)
     one_sentence(program.run("run", "connection-refused"), "Read-only file system; name a folder that you may write with --runs")

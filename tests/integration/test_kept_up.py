@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,20 @@ def test_hosts_outlast_the_timeout_of_their_run(program: Program) -> None:
         assert process.poll() is None
         assert program.run("shell", "romeo", "--", "hostname").out == "romeo\n"
     assert program.ended(process).code == 0
+
+
+def test_what_a_person_sends_is_in_no_capture(program: Program) -> None:
+    tries = "import socket; print(socket.socket().connect_ex(('juliet', 4001)))"
+    with held(program, GOOD, "--keep") as process:
+        captures = {path: path.read_bytes() for path in program.directories()[-1].glob("*.pcap")}
+        assert len(captures) == 2
+        assert program.run("shell", "romeo", "--", sys.executable, "-c", tries).out == "111\n"
+    done = program.ended(process)
+    assert done.code == 0, done
+    assert {path: path.read_bytes() for path in captures} == captures
+    assert {capture["complete"] for capture in program.stage("record")["captures"]} == {True}
+    tcp = [segment for segment in program.stage("evidence")["segments"] if segment["protocol"] == "tcp"]
+    assert {segment["destination_port"] for segment in tcp if segment["source_host"] == "romeo"} == {4000}
 
 
 @pytest.mark.demand

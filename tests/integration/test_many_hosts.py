@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import TOO_MANY_FILES
 from tests.integration import leftovers
 from tests.integration.program import Program, scenario, wait_until
 from tests.integration.test_killed import ends_well
@@ -43,6 +45,17 @@ def test_a_hundred_hosts_come_up_and_go(program: Program) -> None:
     done = program.run("run", crowd(program.folder))
     assert done.code == 0, done
     assert len(program.stage("record")["hosts"]) == HOSTS
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="prlimit (util-linux) is missing")
+@pytest.mark.parametrize("limit", [24, 100])
+def test_a_limit_of_open_files_is_told_with_what_to_do(program: Program, limit: int) -> None:
+    program.before = ("prlimit", f"--nofile={limit}:{limit}")
+    done = program.run("run", crowd(program.folder))
+    assert done.code == 3, done
+    assert program.stage("report")["reason"] == TOO_MANY_FILES
+    assert "ulimit -n" in done.out
+    assert leftovers.wait_for_none() == []
 
 
 def interrupt(program: Program, moment: float) -> None:

@@ -88,6 +88,7 @@ def test_a_run_that_latest_cannot_point_at_leaves_nothing(tmp_path):
         ("EACCES", "Permission denied; name a folder that you may write with --runs"),
         ("EROFS", "Read-only file system; name a folder that you may write with --runs"),
         ("EPERM", "Operation not permitted; name a folder that you may write with --runs"),
+        ("EMFILE", "too many files are open: raise the limit (ulimit -n 65536) or run fewer at one time (--jobs)"),
         ("EIO", "Input/output error"),
     ],
 )
@@ -193,28 +194,24 @@ def test_removing_twice(made):
     assert not made.has(store.LIVE)
 
 
-def test_inputs_are_kept_byte_for_byte(made, tmp_path):
+def test_inputs_are_kept_byte_for_byte(made):
     for name, data in (("x.yaml", b"scenario: x\r\n\xff"), ("line.yaml", b"")):
-        (tmp_path / name).write_bytes(data)
-        made.copy_input(tmp_path / name)
+        made.keep_input(name, data)
         assert (made.path / "inputs" / name).read_bytes() == data
     assert names(made.path / "inputs") == ["line.yaml", "x.yaml"]
 
 
-def test_inputs_of_one_name_are_all_kept(made, tmp_path):
-    texts = ("a scenario", "its topology", "a scenario", "the scenario changed")
-    for number, text in enumerate(texts):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        (folder / "line.yaml").write_text(text)
-        made.copy_input(folder / "line.yaml")
+def test_inputs_of_one_name_are_all_kept(made):
+    for data in (b"a scenario", b"its topology", b"a scenario", b"the scenario changed", b"its topology"):
+        made.keep_input("line.yaml", data)
     kept = {path.name: path.read_text() for path in (made.path / "inputs").iterdir()}
     assert kept == {"line.yaml": "a scenario", "line-2.yaml": "its topology", "line-3.yaml": "the scenario changed"}
 
 
-def test_an_input_that_is_gone(made, tmp_path):
-    with pytest.raises(StoreError, match=rf"^cannot copy into {made.path}: No such file or directory$"):
-        made.copy_input(tmp_path / "gone.yaml")
+def test_an_input_that_cannot_be_kept(made):
+    (made.path / "inputs").write_text("in the way")
+    with pytest.raises(StoreError, match=rf"^cannot write {made.path}/inputs/x.yaml: "):
+        made.keep_input("x.yaml", b"")
 
 
 # -- captures

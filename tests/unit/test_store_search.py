@@ -73,20 +73,27 @@ def test_no_run_at_all(tmp_path):
 # -- hosts that are up
 
 
-def keep(run, controller, **hosts):
-    run.write(store.LIVE, store.LiveRun(controller=controller, user_namespace=True, hosts=hosts))
+def keep(run, controller, later=0, **hosts):
+    """Write who is up, as those who are now; ``later`` makes it others who had their numbers before."""
+    born = {pid: store.born(pid) - later for pid in (controller, *hosts.values())}
+    run.write(store.LIVE, store.LiveRun(controller=controller, user_namespace=True, hosts=hosts, born=born))
 
 
-GONE = 2**22 + 1  # above the largest process id there is (PID_MAX_LIMIT of linux/threads.h)
+ME, OTHER, GONE = os.getpid(), os.getppid(), 2**22 + 1  # above the largest process id there is (PID_MAX_LIMIT of linux/threads.h)
+
+
+def test_a_process_is_known_by_when_it_began():
+    assert store.born(ME) > 0
+    assert store.born(GONE) == -1
 
 
 def test_the_run_with_such_a_host(runs):
     root, made = runs
-    keep(made[0], os.getpid(), romeo=1, juliet=2)
-    keep(made[1], os.getpid(), romeo=3)
+    keep(made[0], ME, romeo=ME, juliet=OTHER)
+    keep(made[1], ME, romeo=OTHER)
     run, live = store.find_live(root, "juliet")
-    assert (run.path, live.hosts) == (made[0].path, {"romeo": 1, "juliet": 2})
-    assert store.find_live(root, "romeo", "7f0")[1].hosts == {"romeo": 3}
+    assert (run.path, live.hosts) == (made[0].path, {"romeo": ME, "juliet": OTHER})
+    assert store.find_live(root, "romeo", "7f0")[1].hosts == {"romeo": OTHER}
     with pytest.raises(UsageError) as caught:
         store.find_live(root, "romeo")
     told = "2 runs keep a host romeo up; say whose is meant:\n  --run 7f3a9c  refused\n  --run 7f0000  refused"
@@ -95,20 +102,29 @@ def test_the_run_with_such_a_host(runs):
 
 def test_a_controller_that_was_killed_left_no_hosts(runs):
     root, made = runs
-    keep(made[0], os.getpid(), romeo=1)
-    keep(made[2], GONE, romeo=9)
-    assert store.find_live(root, "romeo")[1].hosts == {"romeo": 1}
-    keep(made[0], GONE, romeo=1)
+    keep(made[0], ME, romeo=ME)
+    keep(made[2], GONE, romeo=ME)
+    assert store.find_live(root, "romeo")[1].controller == ME
+    keep(made[0], ME, 1, romeo=ME)
     with pytest.raises(UsageError) as caught:
         store.find_live(root, "romeo")
     assert str(caught.value) == f"no host romeo is up in {root}: start one with `orchestrate run --keep FILE`"
 
 
+@pytest.mark.parametrize("another", [ME, OTHER], ids=["controller", "host"])
+def test_who_has_the_number_of_a_process_that_has_ended_is_another(runs, another):
+    root, made = runs
+    born = {pid: store.born(pid) - (pid == another) for pid in (ME, OTHER)}
+    made[0].write(store.LIVE, store.LiveRun(controller=ME, user_namespace=True, hosts={"romeo": OTHER}, born=born))
+    with pytest.raises(UsageError, match="no host romeo is up"):
+        store.find_live(root, "romeo")
+
+
 def test_what_another_version_left_hides_no_host(runs):
     root, made = runs
-    keep(made[0], os.getpid(), romeo=1)
+    keep(made[0], ME, romeo=ME)
     (made[2].path / store.LIVE).write_text('{"pid": 4}')
-    assert store.find_live(root, "romeo")[1].hosts == {"romeo": 1}
+    assert store.find_live(root, "romeo")[1].hosts == {"romeo": ME}
 
 
 # -- how far a run came

@@ -6,7 +6,7 @@ in and once on its way out; it counts once, as it came in.
 
 from __future__ import annotations
 
-from orchestrator.model.evidence import Evidence, Quoted, Segment
+from orchestrator.model.evidence import CaptureEvidence, Evidence, Quoted, Segment
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord, SocketFacts, StepRecord
 from orchestrator.model.words.expectations import CountExpectation, IcmpExpectation, PacketsExpectation
@@ -20,14 +20,18 @@ _ANYWHERE = ("0.0.0.0:", "[::]:")
 
 def untrusted(host: str, evidence: Evidence) -> str:
     """Why the capture of ``host`` cannot testify, empty where it can."""
-    capture = next((one for one in evidence.captures if one.host == host), None)
-    if capture is None:
-        return f"{host} captured nothing"
-    if capture.problem:
-        return f"{host}'s capture cannot be read whole: {capture.problem}"
-    if capture.dropped > 0:
-        return f"{host}'s capture lost {capture.dropped} frames"
-    return "" if capture.complete else f"{host}'s capture was cut short"
+    capture = _capture(host, evidence)
+    return capture.doubt if capture else f"{host} captured nothing"
+
+
+def filtered(host: str, evidence: Evidence) -> str:
+    """Tell in words what may have passed ``host`` unseen, empty where its capture had no filter."""
+    capture = _capture(host, evidence)
+    return f"{host}'s capture was filtered by {capture.filter!r}" if capture and capture.filter else ""
+
+
+def _capture(host: str, evidence: Evidence) -> CaptureEvidence | None:
+    return next((one for one in evidence.captures if one.host == host), None)
 
 
 def window(step: int | None, record: RunRecord) -> tuple[int, int | None] | str:

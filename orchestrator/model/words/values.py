@@ -55,6 +55,11 @@ class Comparison(Record, frozen=True, kw_only=True):
             return self.low <= number <= self.high
         return bool(_OPERATORS[self.operator](number, self.low))
 
+    def may_hold_above(self, number: int) -> bool:
+        """Whether it holds for ``number`` or any greater one."""
+        candidates = {number, number + 1, self.low, self.low + 1, self.high}
+        return any(self.holds(candidate) for candidate in candidates if candidate >= number)
+
     def __str__(self) -> str:
         if self.operator == "..":
             return f"{self.low}..{self.high}"

@@ -91,11 +91,26 @@ def test_the_fingerprint_names_what_is_missing(loop, monkeypatch):
 
 @pytest.mark.parametrize(
     ("out", "version"),
-    [("ip utility, iproute2-6.1.0\n", "ip utility, iproute2-6.1.0"), ("lsof:\n    revision: 4.95\n", "revision: 4.95"), ("", "")],
+    [
+        ("ip utility, iproute2-6.1.0\n", "ip utility, iproute2-6.1.0"),
+        ("lsof version:\n    revision: 4.95\n", "revision: 4.95"),
+        ("", "unknown"),
+    ],
 )
 def test_a_version_is_the_line_that_says_it(loop, monkeypatch, out, version):
     monkeypatch.setattr(observe, "output", Tool((0, out, "")))
     assert loop.finish(observe.environment(loop, ["ip"], [])).value["ip"] == version
+
+
+def test_a_program_that_tells_no_version_is_told_by_its_file(loop, monkeypatch, tmp_path):
+    (tmp_path / "nc.openbsd").touch(0o755)
+    (tmp_path / "nc").symlink_to("nc.openbsd")
+    (tmp_path / "notes").touch(0o644)
+    monkeypatch.setenv("PATH", f"/nowhere:{tmp_path}")
+    facts = loop.finish(observe.environment(loop, ["nc", "notes", str(tmp_path / "nc")], [])).value
+    target = str((tmp_path / "nc.openbsd").resolve())
+    assert (facts["nc"], facts[str(tmp_path / "nc")]) == (target, target)
+    assert "notes" not in facts
 
 
 def test_both_clocks_are_read_at_one_moment(monkeypatch):

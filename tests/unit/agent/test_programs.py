@@ -129,6 +129,13 @@ def test_a_flood_is_kept_up_to_its_bound(loop, begin):
     assert program.clipped
 
 
+def test_a_tool_that_floods_has_told_nothing_that_can_be_trusted(loop):
+    flood = ["head", "-c", str(KEPT_BYTES + 1), "/dev/zero"]
+    assert str(loop.finish(output(loop, flood)).error).endswith(f"head wrote more than {KEPT_BYTES} bytes")
+    enough = ["head", "-c", str(KEPT_BYTES), "/dev/zero"]
+    assert len(loop.finish(output(loop, enough)).value[1]) == KEPT_BYTES
+
+
 def test_bytes_that_are_no_text_are_shown(loop, begin):
     program = begin("printf", r"\377ok")
     loop.until(lambda: program.status is not None)

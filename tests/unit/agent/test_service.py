@@ -155,7 +155,7 @@ def test_a_second_capture_is_refused_and_the_first_goes_on(agent, monkeypatch):
 
 def test_no_capture_comes_to_nothing(agent):
     assert agent.ask(protocol.SEAL)["ok"] is None
-    assert agent.ask(protocol.FINISH)["ok"]["capture"] is None
+    assert agent.ask(protocol.FINISH)["ok"] == {"undone": [], "not_undone": []}
 
 
 # -- armed

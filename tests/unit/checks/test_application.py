@@ -169,11 +169,28 @@ def test_a_run_must_end_well_unless_its_status_is_asked_for():
 def test_output():
     run = planned(actions.Run(argv=("fuser",)), outcome=Outcome(stdout="^4000/tcp"))
     assert only(judged(run, told(value=0, stdout="a\n4000/tcp: 12\n"))).value is Value.PASSED
-    verdict = only(judged(run, told(value=0, stdout="a 4000/tcp\nb\n", clipped=True)))
+    verdict = only(judged(run, told(value=0, stdout="a 4000/tcp\nb\n")))
     assert (verdict.value, verdict.text) == (Value.FAILED, "romeo: fuser writes '^4000/tcp'")
-    assert verdict.saw == "wrote 2 lines, the last is 'b', and more that was not kept"
+    assert verdict.saw == "wrote 2 lines, the last is 'b'"
     assert verdict.excerpt == ("a 4000/tcp", "b")
     assert only(judged(run, told(value=0))).saw == "wrote nothing"
+
+
+def test_output_that_was_not_kept_whole_cannot_fail_for_what_it_lacks():
+    run = planned(actions.Run(argv=("fuser",)), outcome=Outcome(stdout="^4000/tcp", returns=0, has_return=True))
+    returned, wrote = judged(run, told(value=0, stdout="a\n", clipped=True))
+    assert (returned.value, wrote.value) == (Value.PASSED, Value.INCONCLUSIVE)
+    assert wrote.saw == "wrote one line, 'a', and more that was not kept"
+    assert [one.value for one in judged(run, told(value=0, stdout="4000/tcp\n", clipped=True))] == [Value.PASSED] * 2
+    assert judged(run, told(value=1, stdout="a\n", clipped=True))[0].value is Value.FAILED
+
+
+@pytest.mark.parametrize(("clipped", "value"), [(False, Value.FAILED), (True, Value.INCONCLUSIVE)])
+def test_a_program_that_never_said_that_it_was_ready(clipped, value):
+    start = planned(actions.Start(argv=("nc",), name="nc", ready=actions.Ready(output="listening")))
+    verdict = only(judged(start, told(status="timeout", stdout="x", clipped=clipped)))
+    assert (verdict.value, verdict.saw) == (value, "timeout")
+    assert ("not all of it was kept" in verdict.reason) == clipped
 
 
 def test_good_output_does_not_excuse_a_bad_end():

@@ -263,3 +263,15 @@ def test_judged_again_what_never_happened_stays_unknown():
     verdicts = judge(plan(step(expect=[live()]), step(2, action("2.1"))), record, Evidence()).verdicts
     assert [one.value for one in verdicts] == [Value.PASSED, Value.INCONCLUSIVE]
     assert verdicts[1].reason == "the run ended before step 2: step 1: it saw LISTEN"
+
+
+@pytest.mark.parametrize(
+    ("status", "others"), [("completed", []), ("error", ["the links are gone"]), ("interrupted", ["the links are gone"])]
+)
+def test_a_change_that_was_not_undone_is_an_error_whatever_else_happened(status, others):
+    hosts = (HostRecord(name="romeo", not_undone=("sysctl a = 1 (it is gone)",)), HostRecord(name="juliet", undone=("rm -r x",)))
+    record = RunRecord(run_id="r", label="x", status=status, reason=others[0] if others else "", start_ns=0, end_ns=1, hosts=hosts)
+    first, *rest = judge(plan(), record, Evidence()).verdicts
+    assert (first.value, first.text) == (Value.ERROR, "every host is as it was")
+    assert first.reason == "romeo: sysctl a = 1 (it is gone)"
+    assert [one.reason for one in rest] == others

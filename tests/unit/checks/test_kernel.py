@@ -150,6 +150,15 @@ def test_output_is_the_applications_and_only_its_own():
     assert judged(expectation, sample("hello", 1, source="output")).value is Value.INCONCLUSIVE
 
 
+def test_output_that_was_not_kept_whole_cannot_fail_for_what_it_lacks():
+    expectation = OutputExpectation(where=HERE, host="romeo", program="client", pattern="hello", within_ns=0)
+    clipped = Sample(step=2, host="romeo", source="output", at_ns=0, text="bye", expectation=0, clipped=True)
+    verdict = judged(expectation, sample("bye", source="output"), clipped)
+    assert (verdict.value, verdict.saw) == (Value.INCONCLUSIVE, "client wrote 1 line, the last is 'bye'")
+    assert verdict.reason.endswith("it never held, but not all that it wrote was kept")
+    assert judged(expectation, sample("hello", source="output"), clipped).value is Value.PASSED
+
+
 @pytest.mark.parametrize(
     ("expectation", "text"),
     [

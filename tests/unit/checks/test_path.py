@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.checks.path import judge_path
-from orchestrator.model.evidence import Evidence, History, Transition
+from orchestrator.model.evidence import CaptureEvidence, Evidence, History, Transition
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.tcp import State
@@ -26,12 +26,12 @@ def history(*states, at_ns=0, question="", host="romeo", name="sock"):
     return History(host=host, local="10.0.0.1:40000", peer="10.0.0.2:4000", sockets=(name,), transitions=transitions, question=question)
 
 
-def judged(*histories, states=("CLOSED", "SYN_SENT", "CLOSED"), **fields):
+def judged(*histories, states=("CLOSED", "SYN_SENT", "CLOSED"), captures=(), **fields):
     wanted = PathExpectation(where=HERE, host="romeo", socket="sock", states=tuple(State(state) for state in states), **fields)
     testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=(), networks=()), hosts=())
     plan = Plan(scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=(), steps=(), timeout_ns=1)
     record = RunRecord(run_id="r", label="x", status="completed", start_ns=0, end_ns=1)
-    return judge_path(wanted, plan, record, Evidence(histories=histories))
+    return judge_path(wanted, plan, record, Evidence(histories=histories, captures=captures))
 
 
 def test_the_same_states_pass_and_are_marked_as_inferred():
@@ -64,6 +64,15 @@ def test_other_states_fail_and_say_where(seen, reason):
 def test_an_open_question_is_inconclusive_whatever_was_seen(seen):
     verdict = judged(history(*seen, question="whether it came is open"))
     assert (verdict.value, verdict.reason) == (Value.INCONCLUSIVE, "whether it came is open")
+
+
+def test_what_a_filter_may_have_hidden_did_not_fail():
+    captures = (CaptureEvidence(host="romeo", file="r", complete=True, filter="udp"),)
+    verdict = judged(history("CLOSED", "SYN_SENT"), captures=captures)
+    assert verdict.value is Value.INCONCLUSIVE
+    assert verdict.reason.endswith("nothing followed; inferred from call; romeo's capture was filtered by 'udp'")
+    passed = judged(history("CLOSED", "SYN_SENT", "CLOSED"), captures=captures)
+    assert (passed.value, passed.reason) == (Value.PASSED, "inferred from call and wire; romeo's capture was filtered by 'udp'")
 
 
 def test_the_kernels_trace_was_not_there():

@@ -137,6 +137,61 @@ def test_packets_none():
     assert judged(packets()).text == "no packets in romeo's capture"
 
 
+FILTERED = "romeo's capture was filtered by 'udp'"
+
+
+@pytest.mark.parametrize("lines", [(), ("romeo > juliet S", "juliet > romeo R."), ("romeo > juliet S", "...")])
+def test_what_a_filtered_capture_shows_passes_and_the_filter_is_named(lines):
+    seen = (SYN, REFUSAL) if lines else ()
+    verdict = judged(packets(*lines), *seen, filter="udp")
+    assert (verdict.value, verdict.reason) == (Value.PASSED, FILTERED)
+
+
+@pytest.mark.parametrize(
+    ("lines", "seen", "value"),
+    [
+        (("romeo > juliet S",), (), Value.INCONCLUSIVE),  # it may have been hidden
+        (("romeo > juliet S", "juliet > romeo R."), (REFUSAL,), Value.INCONCLUSIVE),  # so may what should have come before it
+        (("romeo > juliet S", "...", "juliet > romeo S."), (SYN, REFUSAL), Value.INCONCLUSIVE),
+        (("romeo > juliet S", "juliet > romeo S."), (SYN, REFUSAL), Value.FAILED),  # no line could be this one
+        ((), (SYN,), Value.FAILED),
+        (("juliet > romeo R.",), (REFUSAL, SYN), Value.FAILED),
+    ],
+)
+def test_what_a_filter_may_have_hidden_did_not_fail(lines, seen, value):
+    verdict = judged(packets(*lines), *seen, filter="udp")
+    assert verdict.value is value
+    assert verdict.reason.endswith(f", but {FILTERED}") == (value is Value.INCONCLUSIVE)
+    assert judged(packets(*lines), *seen).value is Value.FAILED
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "value"),
+    [
+        (Comparison(operator=">=", low=2), 1, Value.INCONCLUSIVE),
+        (Comparison(operator="==", low=2), 1, Value.INCONCLUSIVE),
+        (Comparison(operator="..", low=2, high=3), 1, Value.INCONCLUSIVE),
+        (Comparison(operator="!=", low=1), 1, Value.INCONCLUSIVE),
+        (Comparison(operator="==", low=0), 1, Value.FAILED),
+        (Comparison(operator="<", low=1), 1, Value.FAILED),
+        (Comparison(operator="..", low=0, high=1), 2, Value.FAILED),
+        (Comparison(operator="==", low=1), 1, Value.PASSED),
+        (Comparison(operator="==", low=0), 0, Value.PASSED),
+    ],
+)
+def test_a_count_that_hidden_segments_could_mend_did_not_fail(wanted, found, value):
+    expectation = CountExpectation(where=HERE, capture="romeo", match=pattern("romeo > juliet S"), count=wanted)
+    verdict = judged(expectation, *[SYN] * found, filter="udp")
+    assert verdict.value is value
+    assert (FILTERED in verdict.reason) == (value is not Value.FAILED)
+
+
+def test_a_clock_that_was_set_meanwhile_tells_no_times():
+    verdict = judged(packets("romeo > juliet S"), SYN, clock_moved_ns=-2_000_000_000)
+    assert (verdict.value, verdict.reason) == (Value.INCONCLUSIVE, "the clock of romeo was set by -2.000 s while it captured")
+    assert judged(packets("romeo > juliet S"), SYN, clock_moved_ns=900_000).value is Value.PASSED
+
+
 def test_an_excerpt_is_at_most_twelve_lines():
     verdict = judged(packets("romeo > juliet S"), *([REFUSAL] * 40))
     assert len(verdict.excerpt) == 12

@@ -34,6 +34,18 @@ def test_a_run_that_was_cut_short_is_never_a_pass(plans, make_record, status, gi
     assert make_report(plan, record, Evidence(), verdicts(*given), "d").value is value
 
 
+def test_what_this_machine_could_not_give_its_hosts_is_told_once_for_all_of_them(plans, make_record):
+    proc, hosts = "mount(proc on /proc): Operation not permitted", "/etc/hosts: Permission denied"
+    told = (HostRecord(name="romeo", left_out=(proc, hosts)), HostRecord(name="juliet", left_out=(proc,)), HostRecord(name="router"))
+    plan = plans["refused"]()
+    record = msgspec.structs.replace(make_record(plan, 10, []), hosts=told)
+    assert make_report(plan, record, Evidence(), verdicts(), "d").notes == (
+        f"romeo, juliet: this machine refused a view of its own: {proc}",
+        f"romeo: this machine refused a view of its own: {hosts}",
+    )
+    assert make_report(plan, make_record(plan, 10, []), Evidence(), verdicts(), "d").notes == ()
+
+
 def test_a_report_is_stored_and_read_back_unchanged(reports):
     for make in reports.values():
         report = make()
