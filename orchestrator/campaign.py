@@ -17,7 +17,8 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.model.record import RunRecord
 from orchestrator.model.verdict import EXIT_CODES, Report, Value, Verdict, worst
 from orchestrator.model.words.values import Record
-from orchestrator.pipeline import Job, Progress, Run
+from orchestrator.pipeline.jobs import Job
+from orchestrator.pipeline.running import Progress, Run
 from orchestrator.testbeds.forkserver import ForkServer
 
 INTERRUPTED = 130

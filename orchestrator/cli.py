@@ -85,11 +85,12 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     gc.disable()  # imports make no garbage, and looking for it costs a tenth of them
     import asyncio
 
-    from orchestrator import campaign, pipeline, store
+    from orchestrator import campaign, store
     from orchestrator.loading.shelves import find_scenario
+    from orchestrator.pipeline.jobs import load_jobs
 
     gc.enable()
-    jobs = pipeline.load_jobs([find_scenario(name) for name in files])
+    jobs = load_jobs([find_scenario(name) for name in files])
     if options["junit"]:
         _must_be_writable(options["junit"])
     settings = campaign.Settings(
@@ -155,10 +156,10 @@ def _leave(code: int) -> NoReturn:
 @click.argument("files", nargs=-1, required=True, type=SCENARIO, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
     """Check scenarios and their topologies; all problems at once."""
-    from orchestrator import pipeline
     from orchestrator.loading.shelves import find_scenario
+    from orchestrator.pipeline.jobs import load_jobs
 
-    jobs = pipeline.load_jobs([find_scenario(name) for name in files])
+    jobs = load_jobs([find_scenario(name) for name in files])
     click.echo(f"{len(files)} file{'s' * (len(files) != 1)}, {len(jobs)} run{'s' * (len(jobs) != 1)}: no problems")
 
 
@@ -177,12 +178,12 @@ def schema(kind: str) -> None:
 @click.argument("file", type=SCENARIO)
 def plan(file: str) -> None:
     """Show what each host will do and when, and every privileged command; touches nothing."""
-    from orchestrator import pipeline
     from orchestrator.loading.shelves import find_scenario
+    from orchestrator.pipeline.jobs import load_jobs, make_plan
     from orchestrator.reports.planned import render_plan
     from orchestrator.testbeds import netns
 
-    plans = [render_plan(pipeline.make_plan(job), netns.describe(job.topology)) for job in pipeline.load_jobs([find_scenario(file)])]
+    plans = [render_plan(make_plan(job), netns.describe(job.topology)) for job in load_jobs([find_scenario(file)])]
     click.echo("\n\n".join(plans))
 
 
@@ -194,11 +195,12 @@ def plan(file: str) -> None:
 @_runs_option
 def recheck(run: str, scenario: str | None, runs: str, *, as_json: bool, verbose: int) -> None:
     """Judge a stored run again, without hosts. RUN is a folder, an id, a scenario's name or 'latest'."""
-    from orchestrator import campaign, pipeline, store
+    from orchestrator import campaign, store
     from orchestrator.loading.shelves import find_scenario
+    from orchestrator.pipeline.concluding import recheck as judge_again
 
     changed = find_scenario(scenario) if scenario else None
-    report = pipeline.recheck(store.find_run(store.kept_in(runs), run), changed)
+    report = judge_again(store.find_run(store.kept_in(runs), run), changed)
     if as_json:
         _print_json([report])
     else:

@@ -19,7 +19,7 @@ PURE = (
     "checks",
     "reports",
     "testbeds/iproute.py",
-    "store.py",
+    "store",
     "errors.py",
     "connectors/bundle.py",
 )

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.errors import InputProblems
-from orchestrator.pipeline import load_jobs
+from orchestrator.pipeline.jobs import load_jobs
 from tests.conftest import ROOT
 
 

@@ -1,7 +1,7 @@
-"""The one module that knows every stage: load, survey, plan, bring up, run, take down, analyse, judge, report, each saved as it ends.
+"""A job -> a report: planned, run on hosts of its own, judged, each stage kept as it ends.
 
-Data flows one way. :class:`Run` takes one scenario through all of it; :func:`recheck` begins in the middle, from what was saved, and needs
-no host. Modules of later stages are imported while the hosts come up, not before.
+Knows in which order, and what an interrupt or a fault means in each stage. The surprising fact: modules of later stages are imported while
+the hosts come up, not before.
 """
 
 from __future__ import annotations
@@ -10,31 +10,23 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
-from orchestrator import planning, store
+from orchestrator import store
 from orchestrator.agent import protocol
-from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import InputProblems, Interrupted, OrchestratorError, Problem, StoreError, TestbedError, Unsupported, UsageError
-from orchestrator.loading import Loaded, load_scenario
-from orchestrator.loading.shelves import topology_folders
-from orchestrator.loading.source.problems import suggestion
-from orchestrator.model.plan import Plan, PlannedStep
+from orchestrator.errors import Interrupted, OrchestratorError, StoreError, Unsupported
+from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
-from orchestrator.model.scenario import Scenario
-from orchestrator.model.topology import Topology
 from orchestrator.model.verdict import Report
-from orchestrator.model.words.values import Record, Where
+from orchestrator.pipeline.concluding import conclude
+from orchestrator.pipeline.jobs import Job, make_plan, with_filters
 from orchestrator.testbeds import netns
 from orchestrator.testbeds.forkserver import ForkServer
-from orchestrator.testbeds.survey import programs, survey, which
 
 _BIG_BYTES = 1_000_000
 
@@ -47,72 +39,6 @@ class Progress(Watcher, Protocol):
 
     def run_ends(self, report: Report) -> None:
         """A run is judged."""
-
-
-class Job(Record, frozen=True, kw_only=True):
-    """One scenario variant to run. ``inputs`` are the bytes of the files that it was read from, by path."""
-
-    scenario: Scenario
-    topology: Topology
-    path: str
-    inputs: dict[str, bytes]
-
-
-def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
-    """Every variant of every file; those that are not ``to_run`` may name programs that this machine lacks.
-
-    :raises InputProblems: all the problems of all the files.
-    """
-    jobs: list[Job] = []
-    problems: list[Problem] = []
-    for path in paths:
-        try:
-            loaded = load_scenario(path, topology_folders())
-        except InputProblems as error:
-            problems += error.problems
-        else:
-            problems += _refused_filters(loaded.scenarios[0])
-            problems += [problem for scenario in loaded.scenarios for problem in _unknown_programs(scenario) if to_run]
-            jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
-    if problems:
-        raise InputProblems(problems)
-    return jobs
-
-
-def _job(scenario: Scenario, loaded: Loaded, path: Path) -> Job:
-    return Job(scenario=scenario, topology=loaded.topology, path=str(path), inputs=loaded.files)
-
-
-def _refused_filters(scenario: Scenario) -> list[Problem]:
-    """The capture filters that tcpdump does not understand; without tcpdump, the run will tell that it is missing."""
-    problems = []
-    for wish in scenario.capture:
-        try:
-            compile_filter(wish.filter)
-        except FilterRefused as error:
-            place = wish.where or Where(path=scenario.path, line=1)
-            problems.append(Problem(place.path, place.line, place.column, f"tcpdump refuses the capture filter {wish.filter!r}: {error}"))
-        except TestbedError:
-            break
-    return problems
-
-
-def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:
-    """The programs of steps that this machine lacks and nobody vouches for: most likely they are misspelt, so they are no quiet skip."""
-    for name, place, is_file in planning.unvouched(scenario):
-        if not which(name):
-            if is_file:
-                advice = f": the file of that name is run as './{name}'"
-            else:
-                advice = suggestion(name, {near for near in programs() if near[0] == name[0]})
-                advice += ": " if not advice else " Otherwise "
-                advice += "install it, or name it under 'needs', and the scenario is skipped where it is missing"
-            yield Problem(place.path, place.line, place.column, f"there is no program '{name}' on this machine{advice}")
-
-
-def make_plan(job: Job) -> Plan:
-    """What would be done on namespaces of this machine; touches nothing."""
-    return planning.plan(job.scenario, survey(job.topology, planning.needs(job.scenario)))
 
 
 class Run:
@@ -153,7 +79,7 @@ class Run:
         :raises StoreError: the run directory cannot be written.
         """
         job, began = self.job, time.time_ns()
-        plan = _with_filters(make_plan(job))
+        plan = with_filters(make_plan(job))
         directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
         for path, data in job.inputs.items():
             directory.keep_input(Path(path).name, data)
@@ -240,70 +166,8 @@ async def _load_later_stages() -> None:
         import_module(f"orchestrator.{name}")
 
 
-def _with_filters(plan: Plan) -> Plan:
-    """The plan with its capture filters compiled."""
-    if not any(host.capture for host in plan.hosts):
-        return plan
-    hosts = [msgspec.structs.replace(host, filter_program=compile_filter(host.capture or "")) for host in plan.hosts]
-    return msgspec.structs.replace(plan, hosts=tuple(hosts))
-
-
 async def _judged(plan: Plan, record: RunRecord, directory: store.RunDirectory, captures: store.CaptureFiles) -> Report:
     """What it came to; other runs go on while a large capture is read."""
     if captures.kept_bytes > _BIG_BYTES:
         return await asyncio.to_thread(conclude, plan, record, directory)
     return conclude(plan, record, directory)
-
-
-def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
-    """The stages behind the record: evidence, verdicts, report, each kept."""
-    from orchestrator.analysis import analyse
-    from orchestrator.checks import judge
-    from orchestrator.reports.summary import make_report
-
-    evidence = analyse(plan, record, store.read_captures(directory.path, record))
-    directory.write(store.EVIDENCE, evidence)
-    verdicts = judge(plan, record, evidence)
-    directory.write(store.VERDICTS, verdicts)
-    report = make_report(plan, record, evidence, verdicts, str(directory.path))
-    directory.write(store.REPORT, report)
-    return report
-
-
-def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Report:
-    """Judge a stored run again, without hosts; with the expectations of ``changed`` where it is given.
-
-    Evidence, verdicts and report are replaced; what was recorded is not.
-
-    :raises InputProblems: the changed scenario is not well formed.
-    :raises StoreError: the run cannot be read, or came to no record.
-    :raises UsageError: the changed scenario has other steps than the one that ran.
-    """
-    store.must_have(directory, store.RECORD)
-    plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
-    if changed is not None:
-        job = _job_like(plan, changed)
-        plan = _with_expectations_of(job, plan)
-        directory.keep_input(changed.name, job.inputs[str(changed)])
-        directory.write(store.RECHECK_PLAN, plan)
-    return conclude(plan, record, directory)
-
-
-def _job_like(plan: Plan, changed: Path) -> Job:
-    jobs = [job for job in load_jobs([changed], to_run=False) if job.scenario.label == plan.label]
-    if not jobs:
-        raise UsageError(f"{changed} holds no {plan.label}, which is what was run")
-    return jobs[0]
-
-
-def _with_expectations_of(job: Job, plan: Plan) -> Plan:
-    newer = planning.plan(job.scenario, plan.testbed)
-    if [_doing(step) for step in newer.steps] != [_doing(step) for step in plan.steps]:
-        raise UsageError(f"{job.path} has other steps than the run: only expectations can be changed for a recheck; run it anew")
-    return msgspec.structs.replace(newer, hosts=plan.hosts, skip=plan.skip)
-
-
-def _doing(step: PlannedStep) -> list[object]:
-    """What a step does, without what is expected of it."""
-    fields = [(action.id, action.host, action.action, action.name, action.background, action.timeout_ns) for action in step.actions]
-    return [step.number, step.together, step.timing, step.skip, fields]

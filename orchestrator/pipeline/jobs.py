@@ -1,0 +1,98 @@
+"""Files -> jobs, one for each variant of each scenario, and a job -> its plan; all problems are told before any host is touched.
+
+Knows what this machine can do, as far as it can be seen without touching anything. The surprising fact: a job keeps the bytes of the files
+that it was read from, because they may be edited while it waits for its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from orchestrator import planning
+from orchestrator.engine.filters import FilterRefused, compile_filter
+from orchestrator.errors import InputProblems, Problem, TestbedError
+from orchestrator.loading import Loaded, load_scenario
+from orchestrator.loading.shelves import topology_folders
+from orchestrator.loading.source.problems import suggestion
+from orchestrator.model.plan import Plan
+from orchestrator.model.scenario import Scenario
+from orchestrator.model.topology import Topology
+from orchestrator.model.words.values import Record, Where
+from orchestrator.testbeds.survey import programs, survey, which
+
+
+class Job(Record, frozen=True, kw_only=True):
+    """One scenario variant to run. ``inputs`` are the bytes of the files that it was read from, by path."""
+
+    scenario: Scenario
+    topology: Topology
+    path: str
+    inputs: dict[str, bytes]
+
+
+def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
+    """Every variant of every file; those that are not ``to_run`` may name programs that this machine lacks.
+
+    :raises InputProblems: all the problems of all the files.
+    """
+    jobs: list[Job] = []
+    problems: list[Problem] = []
+    for path in paths:
+        try:
+            loaded = load_scenario(path, topology_folders())
+        except InputProblems as error:
+            problems += error.problems
+        else:
+            problems += _refused_filters(loaded.scenarios[0])
+            problems += [problem for scenario in loaded.scenarios for problem in _unknown_programs(scenario) if to_run]
+            jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
+    if problems:
+        raise InputProblems(problems)
+    return jobs
+
+
+def _job(scenario: Scenario, loaded: Loaded, path: Path) -> Job:
+    return Job(scenario=scenario, topology=loaded.topology, path=str(path), inputs=loaded.files)
+
+
+def _refused_filters(scenario: Scenario) -> list[Problem]:
+    """The capture filters that tcpdump does not understand; without tcpdump, the run will tell that it is missing."""
+    problems = []
+    for wish in scenario.capture:
+        try:
+            compile_filter(wish.filter)
+        except FilterRefused as error:
+            place = wish.where or Where(path=scenario.path, line=1)
+            problems.append(Problem(place.path, place.line, place.column, f"tcpdump refuses the capture filter {wish.filter!r}: {error}"))
+        except TestbedError:
+            break
+    return problems
+
+
+def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:
+    """The programs of steps that this machine lacks and nobody vouches for: most likely they are misspelt, so they are no quiet skip."""
+    for name, place, is_file in planning.unvouched(scenario):
+        if not which(name):
+            if is_file:
+                advice = f": the file of that name is run as './{name}'"
+            else:
+                advice = suggestion(name, {near for near in programs() if near[0] == name[0]})
+                advice += ": " if not advice else " Otherwise "
+                advice += "install it, or name it under 'needs', and the scenario is skipped where it is missing"
+            yield Problem(place.path, place.line, place.column, f"there is no program '{name}' on this machine{advice}")
+
+
+def make_plan(job: Job) -> Plan:
+    """What would be done on namespaces of this machine; touches nothing."""
+    return planning.plan(job.scenario, survey(job.topology, planning.needs(job.scenario)))
+
+
+def with_filters(plan: Plan) -> Plan:
+    """The plan with its capture filters compiled."""
+    if not any(host.capture for host in plan.hosts):
+        return plan
+    hosts = [msgspec.structs.replace(host, filter_program=compile_filter(host.capture or "")) for host in plan.hosts]
+    return msgspec.structs.replace(plan, hosts=tuple(hosts))
