@@ -93,13 +93,8 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     jobs = load_jobs([find_scenario(name) for name in files])
     if options["junit"]:
         _must_be_writable(options["junit"])
-    settings = campaign.Settings(
-        runs=str(store.kept_in(options["runs"])),
-        jobs=options["jobs"],
-        times=options["times"],
-        keep=options["keep"],
-        pause_on_fail=options["pause_on"] == "fail",
-    )
+    asked = {name: options[name] for name in ("jobs", "times", "keep")}
+    settings = campaign.Settings(runs=str(store.kept_in(options["runs"])), pause_on_fail=options["pause_on"] == "fail", **asked)
     from orchestrator.reports.view import View
 
     quiet = options["as_json"]

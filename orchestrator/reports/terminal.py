@@ -59,7 +59,8 @@ def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:
     """The tally, and where to look further. Paths and commands are whole, to be copied."""
     whole = Ink(colour=ink.colour, width=0)
     counted = [ink.line(("  ", Style.PLAIN), *tally([verdict.value for verdict in report.verdicts]))] if report.verdicts else []
-    places = [whole.line((f"  {report.directory}", Style.DIM))] if report.directory else []
+    places = [row for note in report.notes for row in ink.wrapped("  ", note, Style.DIM)]
+    places += [whole.line((f"  {report.directory}", Style.DIM))] if report.directory else []
     places += ink.wrapped("  ", report.fingerprint, Style.DIM) if report.fingerprint and (verbose or _troubled(report)) else []
     if not _troubled(report):
         return [*counted, *places]

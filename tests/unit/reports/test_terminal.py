@@ -78,6 +78,12 @@ def test_a_report_of_nothing_is_a_headline():
     assert render(blank(), colour=False).split() == ["PASS", "x", "t", "1.0", "ms"]
 
 
+def test_what_this_machine_could_not_give_is_told_of_a_good_run_too():
+    note = "romeo, juliet: this machine refused a view of its own: mount(proc on /proc): Operation not permitted"
+    report = Report(run_id="r", label="x", title="", value=Value.PASSED, status="completed", start_ns=0, took_ns=1, notes=(note,))
+    assert note in " ".join(render(report, colour=False).split())
+
+
 def test_an_empty_suite_says_so():
     assert render_suite([], colour=False) == "nothing ran"
 
