@@ -153,6 +153,7 @@ def test_a_run_that_goes_on_or_never_ended_is_told_as_such(program: Program) -> 
 LOST = """
 import os, signal, sys, types, weakref
 from orchestrator.__main__ import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts with &
 
 def commands(server):
     class Lock: pass
