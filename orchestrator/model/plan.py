@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model.scenario import Timing
-from orchestrator.model.topology import Testbed
+from orchestrator.model.topology import Testbed, ip_version
 from orchestrator.model.words.actions import Action
 from orchestrator.model.words.expectations import AnyExpectation, Outcome
 from orchestrator.model.words.values import Record, Where
@@ -71,4 +71,4 @@ class Plan(Record, frozen=True, kw_only=True):
 
     def addresses(self, host: str, network: str | None = None) -> tuple[str, ...]:
         """The experiment addresses of ``host`` in the family of this plan."""
-        return self.testbed.topology.addresses(host, 6 if self.family == "ipv6" else 4, network)
+        return self.testbed.topology.addresses(host, ip_version(self.family), network)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from orchestrator.model.words.values import Record, Where
 
 
+def ip_version(family: str) -> int:
+    """6 for ``ipv6``, else 4."""
+    return 6 if family == "ipv6" else 4
+
+
 class LinkProperties(Record, frozen=True, kw_only=True):
     """What a network does to its segments; 0 and ``None`` mean: nothing.
 

@@ -16,7 +16,7 @@ import msgspec
 from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.scenario import Condition, Guarded, HostAction, Scenario, Step
-from orchestrator.model.topology import Facts, Testbed, Topology
+from orchestrator.model.topology import Facts, Testbed, Topology, ip_version
 from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
@@ -60,7 +60,7 @@ class _Binder:
     def __init__(self, scenario: Scenario, testbed: Testbed) -> None:
         self._scenario = scenario
         self._testbed = testbed
-        self._version = 6 if scenario.family == "ipv6" else 4
+        self._version = ip_version(scenario.family)
         self._topology: Topology = testbed.topology
         self._facts: dict[str, Facts] = {host.name: host.facts for host in testbed.hosts}
         self._addresses = dict(self._named())

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import msgspec
 
 from orchestrator.model.scenario import Condition, Guarded, Needs, Scenario
-from orchestrator.model.topology import Facts, Testbed
+from orchestrator.model.topology import Facts, Testbed, ip_version
 from orchestrator.model.words.actions import Action, File, Iptables, Run, Snapshot, Start, Sysctl
 from orchestrator.model.words.expectations import RuleExpectation, SocketExpectation, ToolExpectation
 from orchestrator.model.words.values import Where
@@ -133,7 +133,7 @@ def _set_in_steps(scenario: Scenario) -> Iterator[tuple[str, str]]:
 
 def missing(scenario: Scenario, testbed: Testbed) -> str | None:
     """Why this testbed cannot run the scenario; ``None`` where it can."""
-    version = 6 if scenario.family == "ipv6" else 4
+    version = ip_version(scenario.family)
     for host in testbed.topology.hosts:
         if not testbed.topology.addresses(host.name, version):
             return f"topology {testbed.topology.name} gives {host.name} no address of {scenario.family}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from orchestrator.model.topology import Network, Topology
+from orchestrator.model.topology import Network, Topology, ip_version
 
 _FIRST_INDEX = 1000
 
@@ -93,5 +93,5 @@ def neighbours(topology: Topology, family: str) -> str:
     """The text of ``/etc/hosts``: every host by its first address of the run's family, so that ``nc juliet`` tries no other."""
     lines = ["127.0.0.1 localhost", "::1 localhost"]
     for host in topology.hosts:
-        lines += [f"{address} {host.name}" for address in topology.addresses(host.name, 6 if family == "ipv6" else 4)[:1]]
+        lines += [f"{address} {host.name}" for address in topology.addresses(host.name, ip_version(family))[:1]]
     return "\n".join(lines) + "\n"
