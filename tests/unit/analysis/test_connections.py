@@ -66,6 +66,7 @@ def test_a_half_open_connection_is_found_out_and_opened_anew(run, talk):
         "juliet.4000 . 1:1(0) ack 1",
     ]
     assert connections(run, talk.captures("romeo")) == [("romeo", 1000, 5000), ("romeo", 900_000, 7000)]
+    assert len(run.evidence(talk.captures("romeo")).histories) == 2  # the SYN that was sent twice is one connection's
 
 
 def test_a_refusal_in_mid_connection_belongs_to_the_new_one(run, talk):

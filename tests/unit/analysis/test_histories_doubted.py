@@ -36,6 +36,19 @@ def test_a_rule_on_the_way_out_raises_no_doubt(run, talk, words):
     assert run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo") == f"{OPEN} CLOSED"
 
 
+@pytest.mark.parametrize("host", ["juliet", "router"])
+def test_a_rule_on_another_host_raises_no_doubt(run, talk, host):
+    run.drop(host)
+    assert run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo") == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("start", "removed", "doubted"), [(1.5, 3, True), (2, 3, True), (2.1, 3, False), (1, 1.9, False), (1, 2, True)])
+def test_a_rule_raises_doubt_as_long_as_it_is_in_force(run, talk, start, removed, doubted):
+    run.rule(start, "romeo", "-I INPUT -j DROP").remove(removed, "romeo")
+    states = run.states(talk.open(0.1).say(2, "juliet", "R", 1).captures("romeo"), "romeo")
+    assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
+
+
 def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
     run.act(0.5, "romeo", Run(argv=("sh", "-c", "/usr/sbin/iptables -A INPUT -j DROP")))
     assert "? frame 4" in run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo")
@@ -136,6 +149,15 @@ def test_a_reset_by_close_is_tcps_own_also_behind_a_rule(run, talk):
     run.close(3)
     captures = talk.open().say(3.05, "romeo", "R.", 1, 1).captures("romeo")
     assert run.states(captures, "romeo", "sock") == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("at", "told"), [(2.9, True), (3, True), (3.001, False), (9, False)])
+def test_a_close_long_after_a_reset_did_not_send_it(run, talk, at, told):
+    run.made().connect(peer=THERE)
+    run.drop("romeo")
+    run.close(at)
+    states = run.states(talk.open().say(2, "romeo", "R.", 1, 1).captures("romeo"), "romeo", "sock")
+    assert states == f"{OPEN} CLOSED" if told else "?" in states
 
 
 def test_a_doubtful_icmp_error(run, talk, wire):

@@ -67,6 +67,15 @@ def test_flags_and_urgent_pointer(see, wire):
     assert text(see, wire, wire.tcp("P.U", 1, 2, b"ab", urgent=2)) == "romeo.40000 > juliet.4000 P.U 1:3(2) ack 2 win 502 urg 2"
     assert " SEW 0:0(0) win" in text(see, wire, wire.tcp("SEW", 5))
     assert " none 5:5(0) win" in text(see, wire, wire.tcp("none", 5))
+    assert " P. 1:3(2) ack 2 win 502 <nop" in text(see, wire, wire.tcp("P.", 1, 2, b"ab", options=b"\1" * 4, urgent=2))
+
+
+@pytest.mark.parametrize("flags", ["PU", "SEW", "R", "F", "none"])
+def test_a_number_that_acknowledges_nothing_is_not_told(see, wire, flags):
+    answer = wire.ethernet(wire.ipv4(wire.tcp("S.", 900, 101, ports=(4000, 40000)), wire.JULIET, wire.ROMEO))
+    segment = see(wire.ethernet(wire.ipv4(wire.tcp("S", 100))), answer, wire.ethernet(wire.ipv4(wire.tcp(flags, 100, 901))))[2]
+    assert (segment.relative_seq, segment.ack, segment.relative_ack) == (0, 901, None)
+    assert "ack" not in segment.text
 
 
 def test_a_header_that_cannot_be_is_no_segment(see, wire):
@@ -132,8 +141,8 @@ def test_interfaces_by_the_kernels_index(wire, run):
 def test_ipv6_with_extension_headers(see, wire):
     segment = wire.tcp("S", 1)
     hop = struct.pack("!BB6x", 60, 0)
-    options = struct.pack("!BB14x", 51, 1)
-    authentication = struct.pack("!BB14x", 44, 2)
+    options = struct.pack("!BB30x", 51, 3)
+    authentication = struct.pack("!BB30x", 44, 6)
     fragment = struct.pack("!BBHI", 6, 0, 1, 9)
     frame = wire.ethernet(wire.ipv6(hop + options + authentication + fragment + segment, following=0), 0x86DD)
     found = see(frame)[0]
@@ -169,6 +178,55 @@ def test_fragments(see, wire):
     ]
     assert [one.fragment for one in found] == [0, 24, 48]
     assert found[1].source_port == 0
+
+
+@pytest.mark.parametrize(("protocol", "said"), [(1, "icmp"), (6, "tcp"), (17, "udp"), (58, "proto-58"), (47, "proto-47")])
+def test_later_fragments_of_ipv4_and_what_they_are_called(see, wire, protocol, said):
+    (found,) = see(wire.ethernet(wire.ipv4(b"abc", protocol=protocol, fragment=0x3FFF)))
+    assert (found.text, found.fragment, found.more_fragments) == (f"romeo > juliet {said}(3) frag 65528+", 65528, True)
+    assert (found.payload, found.source_port, found.ttl) == (b"abc", 0, 64)
+
+
+@pytest.mark.parametrize(("protocol", "said"), [(58, "icmp"), (6, "tcp"), (17, "udp"), (1, "proto-1")])
+def test_later_fragments_of_ipv6_and_what_they_are_called(see, wire, protocol, said):
+    later = struct.pack("!BBHI", protocol, 0, 0xFFF8, 9) + b"abc"
+    (found,) = see(wire.ethernet(wire.ipv6(later, following=44), 0x86DD))
+    assert (found.text, found.fragment, found.more_fragments) == (f"romeo > juliet {said}(3) frag 65528", 65528, False)
+
+
+@pytest.mark.parametrize("bits", [0x8000, 0x4000])
+def test_reserved_and_do_not_fragment_are_no_fragments(see, wire, bits):
+    (found,) = see(wire.ethernet(wire.ipv4(wire.udp(b"abc"), protocol=17, fragment=bits)))
+    assert (found.text, found.fragment, found.more_fragments) == ("romeo.40000 > juliet.4000 udp(3)", 0, False)
+
+
+@pytest.mark.parametrize(("version", "quoting"), [(4, {3, 4, 5, 11, 12}), (6, {1, 2, 3, 4})])
+def test_which_messages_quote(see, wire, version, quoting):
+    network, protocol = (wire.ipv4, {"protocol": 1}) if version == 4 else (wire.ipv6, {"following": 58})
+    quoted = network(wire.tcp("S", 4711)[:8])
+    frames = [
+        wire.ethernet(network(bytes((kind, 0)) + bytes(6) + quoted, **protocol), 0x0800 if version == 4 else 0x86DD) for kind in range(256)
+    ]
+    found = see(*frames)
+    assert [one.icmp_type for one in found] == list(range(256))
+    assert {one.icmp_type for one in found if one.quoted} == quoting
+
+
+@pytest.mark.parametrize("missing", range(9))
+def test_a_quotation_tells_ports_only_with_all_of_eight_bytes(see, wire, missing):
+    for network, protocol, kind, ether in ((wire.ipv4, {"protocol": 1}, 3, 0x0800), (wire.ipv6, {"following": 58}, 1, 0x86DD)):
+        quoted = network(wire.tcp("S", 4711)[: 8 - missing])
+        (segment,) = see(wire.ethernet(network(bytes((kind, 3)) + bytes(6) + quoted, **protocol), ether))
+        told = segment.quoted.source_port, segment.quoted.destination_port, segment.quoted.seq
+        assert told == ((0, 0, 0) if missing else (40000, 4000, 4711))
+
+
+def test_a_quotation_with_options_and_one_that_ends_in_its_addresses(see, wire):
+    quoted = wire.ipv4(wire.udp(b"", ports=(1, 2)), protocol=17, options=b"\1" * 8)
+    cut = wire.ipv4(b"")[:19]
+    whole, none = see(*(wire.ethernet(wire.ipv4(b"\3\3" + bytes(6) + one, protocol=1)) for one in (quoted, cut)))
+    assert (whole.quoted.protocol, whole.quoted.source_port, whole.quoted.destination_port, whole.quoted.seq) == ("udp", 1, 2, 0)
+    assert none.quoted is None
 
 
 def test_icmp_quotes_and_what_it_quotes_is_no_segment(see, wire):
