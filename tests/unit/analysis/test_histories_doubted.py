@@ -61,7 +61,13 @@ def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
         (lambda run, talk: talk.say(3, "romeo", "P.", 1, 1, b"alive"), OPEN),
         (lambda run, talk: talk.say(3, "romeo", "R", 1), f"{OPEN} ?"),
         (lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.call(1, 2, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.call(1, 1.9, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("EAGAIN")), f"{OPEN} ?"),
         (lambda run, talk: run.ss(50, "romeo"), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.ss(2, "romeo"), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.ss(1.999, "romeo"), f"{OPEN} ?"),
+        (lambda run, talk: run.ss(7, "romeo", f"ESTAB {HERE} {THERE}"), f"{OPEN} ?"),
+        (lambda run, talk: run.ss(7.001, "romeo", f"ESTAB {HERE} {THERE}"), OPEN),
         (lambda run, talk: run.ss(1.5, "romeo", f"ESTAB {HERE} {THERE}"), f"{OPEN} ?"),
         (lambda run, talk: run.ss(50, "romeo", f"ESTAB {HERE} {THERE}"), OPEN),
     ],
@@ -97,7 +103,8 @@ def test_a_doubtful_ack_of_our_fin(run, talk, then, path):
     [
         (lambda run, talk: talk, f"{OPEN} ?"),
         (lambda run, talk: talk.say(9, "romeo", "P.", 1, 1, b"x"), OPEN),
-        (lambda run, talk: talk.say(2.5, "romeo", "P.", 1, 1, b"x"), f"{OPEN} ?"),
+        (lambda run, talk: talk.say(3, "romeo", "P.", 1, 1, b"x"), f"{OPEN} ?"),
+        (lambda run, talk: talk.say(3.001, "romeo", "P.", 1, 1, b"x"), OPEN),
         (lambda run, talk: talk.say(9, "romeo", "P", 1, data=b"x"), f"{OPEN} ?"),
         (lambda run, talk: run.call(2.1, 9, "romeo", "sock.recv(1)", "recv", "sock", status="timeout"), f"{OPEN} ?"),
         (lambda run, talk: run.call(2.1, 2.2, "romeo", "sock.recv(1)", "recv", "sock", value={"bytes": ""}), f"{OPEN} CLOSE_WAIT"),
@@ -199,6 +206,35 @@ def test_a_sample_that_lacks_what_is_seen_again_is_a_contradiction(run, talk):
     run.ss(500, "romeo")
     talk.open().say(900, "romeo", "P.", 1, 1, b"x")
     assert run.states(talk.captures("romeo"), "romeo") == f"{OPEN} ? ss showed CLOSED on romeo when the other witnesses make it ESTABLISHED"
+
+
+def test_a_sample_that_lacks_what_a_later_one_has_is_a_contradiction(run, talk):
+    run.ss(500, "romeo").ss(600, "romeo", f"ESTAB {HERE} {THERE}")
+    assert "? ss showed CLOSED on romeo" in run.states(talk.open().captures("romeo"), "romeo")
+
+
+@pytest.mark.parametrize(("at", "path"), [(21.999, OPEN), (22, f"{OPEN} CLOSED"), (500, f"{OPEN} CLOSED")])
+def test_what_was_active_a_moment_ago_is_not_gone(run, talk, at, path):
+    run.ss(at, "romeo")
+    assert run.states(talk.open().say(2, "romeo", "P.", 1, 1, b"x").captures("romeo"), "romeo") == path
+
+
+@pytest.mark.parametrize(
+    ("at", "state", "contradicts"),
+    [
+        (300.999, "FIN-WAIT-1", True),
+        (301, "FIN-WAIT-1", False),
+        (321, "ESTAB", False),
+        (421, "ESTAB", False),
+        (421.001, "ESTAB", True),
+        (101, "CLOSE-WAIT", True),
+        (100.999, "CLOSE-WAIT", False),  # what was before the history's beginning is not known
+    ],
+)
+def test_how_far_a_sample_and_what_it_shows_may_be_apart(run, talk, at, state, contradicts):
+    run.ss(at, "romeo", f"{state} {HERE} {THERE}")
+    states = run.states(talk.open().say(321, "romeo", "F.", 1, 1).captures("romeo"), "romeo")
+    assert ("? ss showed" in states) is contradicts
 
 
 def test_a_sample_that_contradicts(run, talk):

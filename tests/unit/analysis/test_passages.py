@@ -75,6 +75,16 @@ def test_a_router_in_between_is_not_counted(run, wire):
 
 
 def test_talk_of_the_wire_about_itself_is_left_out(run, wire):
-    solicitation = wire.ethernet(wire.ipv6(b"\x87\0\0\0" + bytes(20), following=58), 0x86DD)
+    six = [wire.ethernet(wire.ipv6(bytes((kind,)) + bytes(23), following=58), 0x86DD) for kind in range(256)]
+    four = [wire.ethernet(wire.ipv4(bytes((kind,)) + bytes(23), protocol=1)) for kind in range(256)]
+    capture = {"romeo": wire.pcap(*((at * wire.MILLI, frame) for at, frame in enumerate((*six, *four))))}
+    evidence = run.evidence(capture)
+    assert len(evidence.segments) == 512
+    left_out = set(range(512)) - {way.sent for way in evidence.passages}
+    assert left_out == {130, 131, 132, 133, 134, 135, 136, 137, 143}
+
+
+def test_what_goes_to_nobody_of_the_topology_and_what_is_no_talk_has_no_way(run, wire):
     outside = wire.ethernet(wire.ipv4(wire.tcp("S", 1), destination="192.0.2.1"))
-    assert ways(run, {"romeo": wire.pcap((0, solicitation), (1, outside))}) == []
+    tunnel = wire.ethernet(wire.ipv4(b"xyz", protocol=47))
+    assert ways(run, {"romeo": wire.pcap((0, outside), (1, tunnel))}) == []

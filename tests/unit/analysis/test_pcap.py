@@ -69,6 +69,14 @@ def test_a_frame_that_is_too_long_is_damage(wire):
         list(frames(data))
 
 
+def test_the_longest_frame_and_the_shortest_capture(wire):
+    data = wire.pcap() + struct.pack("<IIII", 0, 0, 262_144, 1) + bytes(262_144)
+    assert [end - start for _, start, end, _ in frames(data)] == [262_144]
+    assert list(frames(data[:24])) == []
+    with pytest.raises(EvidenceError, match="byte 23: the capture ends inside its own header"):
+        list(frames(data[:23]))
+
+
 def test_damage_becomes_a_problem_of_the_capture(wire, run):
     good = wire.ethernet(wire.ipv4(wire.tcp("S", 1)))
     evidence = run.evidence({"romeo": wire.pcap((0, good), (1, good))[:-3]})

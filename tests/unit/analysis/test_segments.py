@@ -121,6 +121,13 @@ def test_link_types(see, wire):
     assert see(wire.ethernet(datagram)[:13]) == see(wire.ethernet(b"\0\1", tags=(0x8100,))[:18]) == ()
 
 
+@pytest.mark.parametrize("direction", range(8))
+def test_only_the_packet_type_outgoing_goes_out(see, wire, direction):
+    datagram = wire.ipv4(wire.tcp("S", 1))
+    for frame, link in ((wire.sll(datagram, direction=direction), 113), (wire.sll2(datagram, direction=direction), 276)):
+        assert [one.outgoing for one in see(frame, link=link)] == [direction == 4]
+
+
 def test_the_packet_type_says_which_way(see, wire):
     datagram = wire.ipv4(wire.tcp("S", 1), wire.JULIET, wire.ROMEO)
     assert [one.outgoing for one in see(wire.sll2(datagram), wire.sll2(datagram, direction=4), link=276)] == [False, True]
@@ -164,6 +171,27 @@ def test_udp(see, wire):
     segment = see(wire.ethernet(wire.ipv4(wire.udp(b"hello, world") + b"..", protocol=17)))[0]
     assert (segment.length, segment.payload, segment.source_port) == (12, b"hello, world", 40000)
     assert see(wire.ethernet(wire.ipv4(b"1234567", protocol=17))) == ()
+
+
+@pytest.mark.parametrize(("claimed", "length"), [(0, 3), (7, 3), (8, 0), (10, 2), (11, 3), (12, 3), (65535, 3)])
+def test_a_datagram_is_as_long_as_it_says_if_that_can_be(see, wire, claimed, length):
+    (segment,) = see(wire.ethernet(wire.ipv4(wire.udp(b"abc", length=claimed), protocol=17)))
+    assert (segment.length, segment.payload) == (length, b"abc"[:length])
+
+
+def test_headers_with_nothing_behind_them(see, wire):
+    udp, tcp, icmp = wire.udp(b""), wire.tcp(".", 1, 2), b"\x08\0\0\0"
+    assert [
+        one.length for one in see(*(wire.ethernet(wire.ipv4(one, protocol=at)) for at, one in ((17, udp), (6, tcp), (1, icmp), (47, b""))))
+    ] == [0] * 4
+    frames = [wire.ethernet(wire.ipv6(one, following=at), 0x86DD) for at, one in ((17, udp), (6, tcp), (58, b"\x80\0\0\0"), (59, b""))]
+    assert [(one.length, one.ttl) for one in see(*frames)] == [(0, 64)] * 4
+
+
+def test_only_tcp_and_hop_by_hop_may_have_no_length_in_ipv6(see, wire):
+    option = struct.pack("!BB6x", 6, 0)
+    frames = [wire.ipv6(wire.udp(b"abc"), following=17, length=0), wire.ipv6(option + wire.tcp(".", 1, 2, b"abcd"), following=0, length=0)]
+    assert [(one.protocol, one.length) for one in see(*(wire.ethernet(one, 0x86DD) for one in frames))] == [("tcp", 4)]
 
 
 def test_fragments(see, wire):
