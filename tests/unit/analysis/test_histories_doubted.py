@@ -49,6 +49,16 @@ def test_a_rule_raises_doubt_as_long_as_it_is_in_force(run, talk, start, removed
     assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
 
 
+@pytest.mark.parametrize(("at", "doubted"), [(1.5, True), (2.5, False), (3.5, True), (4.5, False), (5.5, True)])
+def test_a_rule_of_the_same_name_again_is_another_one(run, talk, at, doubted):
+    for start in (1, 3, 5):
+        run.rule(start, "romeo", "-I INPUT -j DROP")
+        if start < 5:
+            run.remove(start + 1, "romeo")
+    states = run.states(talk.open(0.1).say(at, "juliet", "R", 1).captures("romeo"), "romeo")
+    assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
+
+
 def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
     run.act(0.5, "romeo", Run(argv=("sh", "-c", "/usr/sbin/iptables -A INPUT -j DROP")))
     assert "? frame 4" in run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo")
