@@ -82,6 +82,12 @@ def test_captures_that_began_late_join_what_others_saw_begin(run, talk):
     assert [(one.client, one.server, one.client_isn) for one in found] == [("10.10.0.100:40000", "10.10.0.101:4000", 1000)]
 
 
+def test_who_sent_the_syn_opened_it_though_another_clock_is_behind(run, talk):
+    talk.say(2, "juliet", "P.", 1, 1, b"x", seen=["juliet"])
+    talk.say(5, "romeo", "S", seen=["romeo"]).say(5.1, "juliet", "S.", 0, 1, seen=["romeo"])
+    assert connections(run, talk.captures()) == [("romeo", 1000, 5000)]
+
+
 def test_udp_is_one_flow(run, wire):
     there = wire.ethernet(wire.ipv4(wire.udp(b"x"), protocol=17))
     back = wire.ethernet(wire.ipv4(wire.udp(b"y", (4000, 40000)), wire.JULIET, wire.ROMEO, protocol=17))

@@ -129,6 +129,35 @@ def test_a_doubtful_fin(run, talk, then, path):
     assert states.startswith(path) if path.endswith("?") else states == path
 
 
+@pytest.mark.parametrize(
+    ("end", "told", "path"),
+    [
+        (1.5, {}, OPEN),
+        (5, {"status": "blocked"}, "CLOSED SYN_SENT ?"),
+        (1.5, {"status": "raised", "errno": "EINPROGRESS"}, "CLOSED SYN_SENT ?"),
+    ],
+)
+def test_a_doubtful_answer_to_a_syn(run, talk, end, told, path):
+    run.made().connect(end=end, **told)
+    run.drop("romeo")
+    states = run.states(talk.say(1, "romeo", "S").say(1.1, "juliet", "S.", 0, 1).captures("romeo"), "romeo", "sock")
+    assert states.startswith(path) if path.endswith("?") else states == path
+
+
+def test_a_connect_that_ends_later_shows_no_fin(run, talk):
+    run.made().connect(end=9, peer=THERE)
+    run.drop("romeo")
+    assert run.states(talk.open().say(2, "juliet", "F.", 1, 1).captures("romeo"), "romeo", "sock").startswith(f"{OPEN} ?")
+
+
+@pytest.mark.parametrize(("isn", "flags"), [(2**32 - 50, "P"), (2**32 - 1, "S"), (2**32 - 2, "S")])
+def test_what_carries_no_ack_shows_nothing_to_have_arrived(run, talk, isn, flags):
+    run.drop("romeo")
+    talk.isn["juliet"] = isn  # the acknowledgment number of a segment without ACK is 0, and lies ahead of this
+    talk.say(1, "romeo", "S").say(1.1, "juliet", "S" if flags == "S" else "S.", 0, 1).say(9, "romeo", flags, 0 if flags == "S" else 1)
+    assert run.states(talk.captures("romeo"), "romeo").startswith("CLOSED SYN_SENT ?")
+
+
 def test_a_fin_that_arrived_only_the_second_time(run, talk):
     run.drop("romeo").remove(100, "romeo")
     talk.open().say(2, "juliet", "F.", 1, 1).say(50, "romeo", "P.", 1, 1, b"x").say(200, "juliet", "F.", 1, 2).say(
@@ -221,6 +250,12 @@ def test_a_sample_that_lacks_what_is_seen_again_is_a_contradiction(run, talk):
 def test_a_sample_that_lacks_what_a_later_one_has_is_a_contradiction(run, talk):
     run.ss(500, "romeo").ss(600, "romeo", f"ESTAB {HERE} {THERE}")
     assert "? ss showed CLOSED on romeo" in run.states(talk.open().captures("romeo"), "romeo")
+
+
+def test_what_ss_says_of_udp_is_not_said_of_tcp(run, talk):
+    run.ss(500, "romeo", f"ESTAB {HERE} {THERE}")
+    run.samples[-1] = replace(run.samples[-1], text=run.samples[-1].text.replace("tcp", "udp"))
+    assert run.states(talk.open().captures("romeo"), "romeo") == f"{OPEN} CLOSED"
 
 
 @pytest.mark.parametrize(("at", "path"), [(21.999, OPEN), (22, f"{OPEN} CLOSED"), (500, f"{OPEN} CLOSED")])

@@ -1,5 +1,9 @@
 """Each segment's way from capture to capture."""
 
+import struct
+
+import pytest
+
 
 def ways(run, captures):
     evidence = run.evidence(captures)
@@ -55,10 +59,17 @@ def test_one_capture_that_began_late_is_matched_by_the_headers(run, talk):
     assert ways(run, talk.captures())[-1] == (("romeo", 3), ("juliet", 1))
 
 
-def test_datagrams_are_told_apart_by_what_they_hold(run, wire):
-    a, b = (wire.ethernet(wire.ipv4(wire.udp(data), protocol=17)) for data in (b"aa", b"bb"))
-    captures = {"romeo": wire.pcap((0, a), (1, b)), "juliet": wire.pcap((2, b))}
-    assert ways(run, captures) == [(("romeo", 1), None), (("romeo", 2), ("juliet", 1))]
+@pytest.mark.parametrize("arrived", [0, 1])
+def test_datagrams_are_told_apart_by_what_they_hold(run, wire, arrived):
+    both = [wire.ethernet(wire.ipv4(wire.udp(data), protocol=17)) for data in (b"aa", b"bb")]
+    captures = {"romeo": wire.pcap(*enumerate(both)), "juliet": wire.pcap((2, both[arrived]))}
+    assert ways(run, captures) == [(("romeo", at + 1), ("juliet", 1) if at == arrived else None) for at in (0, 1)]
+
+
+def test_a_segment_that_one_capture_cut_is_still_the_same(run, wire):
+    frame = wire.ethernet(wire.ipv4(wire.tcp("P.", 1, 2, b"abcdefgh")))
+    cut = struct.pack("<IIII", wire.BEGIN // 10**9, 5, len(frame) - 4, len(frame)) + frame[:-4]
+    assert ways(run, {"romeo": wire.pcap((0, frame)), "juliet": wire.pcap() + cut}) == [(("romeo", 1), ("juliet", 1))]
 
 
 def test_a_router_in_between_is_not_counted(run, wire):

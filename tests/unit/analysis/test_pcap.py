@@ -59,6 +59,19 @@ def test_a_cut_is_told_and_what_stands_before_it_is_kept(wire, cut, text):
     assert len(kept) == 1
 
 
+def test_a_cut_anywhere(wire):
+    data = wire.pcap(*((at, bytes(at)) for at in range(20)))
+    ends = [end for *_, end, _ in frames(data)]
+    for cut in range(24, len(data)):
+        kept = []
+        if cut in {24, *ends}:
+            kept.extend(frames(data[:cut]))
+        else:
+            with pytest.raises(EvidenceError, match="the capture ends inside a frame"):
+                kept.extend(frames(data[:cut]))
+        assert len(kept) == sum(end <= cut for end in ends)
+
+
 def test_a_cut_between_two_frames_is_no_damage(wire):
     assert len(list(frames(wire.pcap((0, b"whole!"), (1, b"second"))[:-22]))) == 1
 

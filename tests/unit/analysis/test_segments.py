@@ -42,6 +42,8 @@ def test_numbers_wrap(see, wire):
     [
         (b"\2\4\5\xb4\4\2\1\3\3\7\0\0", "<mss 1460,sackOK,nop,wscale 7,eol>"),
         (b"\1\1\5\x0a" + struct.pack("!II", 600, 700), "<nop,nop,sack 600:700>"),
+        (b"\5\x12" + struct.pack("!IIII", 600, 700, 800, 900) + b"\1\0", "<sack 600:700 800:900,nop,eol>"),
+        (b"\5\2\1\1", "<sack,nop,nop>"),
         (b"\x22\x06abcd\1\1", "<tfo 0x61626364,nop,nop>"),
         (b"\xfd\4ab", "<unknown-253 0x6162>"),
         (b"\2\3\5\1", "<malformed 0x020305,nop>"),
@@ -121,6 +123,14 @@ def test_link_types(see, wire):
     assert see(wire.ethernet(datagram)[:13]) == see(wire.ethernet(b"\0\1", tags=(0x8100,))[:18]) == ()
 
 
+@pytest.mark.parametrize("size", range(120))
+def test_a_frame_of_any_length_in_any_link_layer(see, wire, size):
+    four, six = wire.ipv4(wire.tcp(".", 1, 2, bytes(size))), wire.ipv6(wire.tcp(".", 1, 2, bytes(size)))
+    for link, dress in ((1, wire.ethernet), (113, wire.sll), (276, wire.sll2), (101, lambda packet, _kind=0: packet)):
+        for frame in (dress(four), dress(six, 0x86DD)):
+            assert [(one.length, one.seq) for one in see(frame, link=link)] == [(size, 1)]
+
+
 @pytest.mark.parametrize("direction", range(8))
 def test_only_the_packet_type_outgoing_goes_out(see, wire, direction):
     datagram = wire.ipv4(wire.tcp("S", 1))
@@ -170,6 +180,7 @@ def test_udp(see, wire):
     assert text(see, wire, wire.udp(b"hello, world"), protocol=17) == "romeo.40000 > juliet.4000 udp(12)"
     segment = see(wire.ethernet(wire.ipv4(wire.udp(b"hello, world") + b"..", protocol=17)))[0]
     assert (segment.length, segment.payload, segment.source_port) == (12, b"hello, world", 40000)
+    assert (segment.icmp_type, segment.icmp_code, segment.flags, segment.quoted) == (0, 0, 0, None)
     assert see(wire.ethernet(wire.ipv4(b"1234567", protocol=17))) == ()
 
 
@@ -252,7 +263,9 @@ def test_a_quotation_tells_ports_only_with_all_of_eight_bytes(see, wire, missing
 def test_a_quotation_with_options_and_one_that_ends_in_its_addresses(see, wire):
     quoted = wire.ipv4(wire.udp(b"", ports=(1, 2)), protocol=17, options=b"\1" * 8)
     cut = wire.ipv4(b"")[:19]
-    whole, none = see(*(wire.ethernet(wire.ipv4(b"\3\3" + bytes(6) + one, protocol=1)) for one in (quoted, cut)))
+    torn = b"\x4f" + wire.ipv4(wire.tcp("S", 1))[1:]  # fifteen words of header are claimed, and ten are there
+    whole, none, short = see(*(wire.ethernet(wire.ipv4(b"\3\3" + bytes(6) + one, protocol=1)) for one in (quoted, cut, torn)))
+    assert (short.quoted.protocol, short.quoted.source_port, short.quoted.seq) == ("tcp", 0, 0)
     assert (whole.quoted.protocol, whole.quoted.source_port, whole.quoted.destination_port, whole.quoted.seq) == ("udp", 1, 2, 0)
     assert none.quoted is None
 
@@ -280,6 +293,7 @@ def test_icmp_without_a_whole_quotation(see, wire):
         assert (segment.quoted.source_port if segment.quoted else None) == (0 if quoted else None)
     echo = see(wire.ethernet(wire.ipv4(b"\x08\0\0\0\0\1\0\2data", protocol=1)))[0]
     assert (echo.text, echo.payload, echo.quoted) == ("romeo > juliet icmp 8/0", b"\0\1\0\2data", None)
+    assert (echo.length, echo.source_port, echo.destination_port) == (8, 0, 0)
     assert see(wire.ethernet(wire.ipv4(b"\3\1\0", protocol=1))) == ()
 
 
@@ -290,6 +304,7 @@ def test_arp(see, wire):
     found = see(*(wire.ethernet(one, 0x0806) for one in (ask, answer, odd, ask[:27], ask[:2] + b"\x86\xdd" + ask[4:])))
     assert [one.text for one in found] == ["romeo > juliet arp who-has", "juliet > romeo arp is-at", "romeo > juliet arp 3"]
     assert found[0].protocol == "arp"
+    assert (found[0].version, found[0].ttl, found[0].fragment, found[0].more_fragments, found[0].length) == (4, 0, 0, False, 0)
 
 
 def test_other_protocols_and_nobodys_addresses(see, wire):
