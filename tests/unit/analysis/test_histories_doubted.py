@@ -51,6 +51,7 @@ def test_a_rule_raises_doubt_as_long_as_it_is_in_force(run, talk, start, removed
 
 @pytest.mark.parametrize(("at", "doubted"), [(1.5, True), (2.5, False), (3.5, True), (4.5, False), (5.5, True)])
 def test_a_rule_of_the_same_name_again_is_another_one(run, talk, at, doubted):
+    run.remove(3.2, "romeo", "other")
     for start in (1, 3, 5):
         run.rule(start, "romeo", "-I INPUT -j DROP")
         if start < 5:
@@ -73,6 +74,12 @@ def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
         (lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
         (lambda run, talk: run.call(1, 2, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
         (lambda run, talk: run.call(1, 1.9, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("EAGAIN")), f"{OPEN} ?"),
+        (
+            lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")).ss(
+                50, "romeo", f"ESTAB {HERE} {THERE}"
+            ),
+            f"{OPEN} CLOSED",
+        ),
         (lambda run, talk: run.ss(50, "romeo"), f"{OPEN} CLOSED"),
         (lambda run, talk: run.ss(2, "romeo"), f"{OPEN} CLOSED"),
         (lambda run, talk: run.ss(1.999, "romeo"), f"{OPEN} ?"),
@@ -178,6 +185,12 @@ def test_a_doubtful_last_ack_is_shown_by_accept(run, talk):
     run.drop("juliet")
     captures = run.accepted(talk).captures("juliet")
     assert run.states(captures, "juliet", "conn") == CHILD
+
+
+def test_an_accept_that_ends_later_shows_no_fin(run, talk):
+    run.drop("juliet")
+    captures = run.accepted(talk).say(3, "romeo", "F.", 1, 1).captures("juliet")
+    assert run.states(captures, "juliet", "conn").startswith(f"{CHILD} ?")
 
 
 def test_a_reset_made_by_a_rule_is_not_tcps_own(run, talk):

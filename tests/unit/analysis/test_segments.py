@@ -228,9 +228,11 @@ def test_later_fragments_of_ipv4_and_what_they_are_called(see, wire, protocol, s
 
 @pytest.mark.parametrize(("protocol", "said"), [(58, "icmp"), (6, "tcp"), (17, "udp"), (1, "proto-1")])
 def test_later_fragments_of_ipv6_and_what_they_are_called(see, wire, protocol, said):
-    later = struct.pack("!BBHI", protocol, 0, 0xFFF8, 9) + b"abc"
-    (found,) = see(wire.ethernet(wire.ipv6(later, following=44), 0x86DD))
-    assert (found.text, found.fragment, found.more_fragments) == (f"romeo > juliet {said}(3) frag 65528", 65528, False)
+    for offset, more in ((0xFFF8, ""), (0xFFFE, ""), (0xFFF9, "+")):
+        later = struct.pack("!BBHI", protocol, 0, offset, 9) + b"abc"
+        (found,) = see(wire.ethernet(wire.ipv6(later, following=44), 0x86DD))
+        assert (found.text, found.fragment) == (f"romeo > juliet {said}(3) frag 65528{more}", 65528)
+        assert found.more_fragments is bool(more)
 
 
 @pytest.mark.parametrize("bits", [0x8000, 0x4000])
@@ -294,6 +296,7 @@ def test_icmp_without_a_whole_quotation(see, wire):
     echo = see(wire.ethernet(wire.ipv4(b"\x08\0\0\0\0\1\0\2data", protocol=1)))[0]
     assert (echo.text, echo.payload, echo.quoted) == ("romeo > juliet icmp 8/0", b"\0\1\0\2data", None)
     assert (echo.length, echo.source_port, echo.destination_port) == (8, 0, 0)
+    assert see(wire.ethernet(wire.ipv4(b"\x08\0\0\0" + bytes(200), protocol=1)))[0].length == 200
     assert see(wire.ethernet(wire.ipv4(b"\3\1\0", protocol=1))) == ()
 
 
@@ -301,7 +304,9 @@ def test_arp(see, wire):
     ask = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, bytes(6), bytes((10, 10, 0, 100)), bytes(6), bytes((10, 10, 0, 101)))
     answer = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 2, bytes(6), bytes((10, 10, 0, 101)), bytes(6), bytes((10, 10, 0, 100)))
     odd = ask[:6] + b"\0\3" + ask[8:]
-    found = see(*(wire.ethernet(one, 0x0806) for one in (ask, answer, odd, ask[:27], ask[:2] + b"\x86\xdd" + ask[4:])))
+    found = see(
+        *(wire.ethernet(one, 0x0806) for one in (ask, answer, odd, ask[:27], ask[:2] + b"\x86\xdd" + ask[4:], ask[:2] + b"\0\1" + ask[4:]))
+    )
     assert [one.text for one in found] == ["romeo > juliet arp who-has", "juliet > romeo arp is-at", "romeo > juliet arp 3"]
     assert found[0].protocol == "arp"
     assert (found[0].version, found[0].ttl, found[0].fragment, found[0].more_fragments, found[0].length) == (4, 0, 0, False, 0)
