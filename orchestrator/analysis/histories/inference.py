@@ -152,7 +152,8 @@ class _Host:
         listens = [deed.record for sock in sockets if sock.local.rpartition(":")[2] == port for deed in sock.did("listen")]
         before = [record for record in listens if record.status == "done" and record.end_ns <= first_ns + _SLACK_NS]
         if before:
-            return before[-1].end_ns, before[-1].text, "call"
+            last = max(before, key=lambda record: record.end_ns)
+            return last.end_ns, last.text, "call"
         return first_ns, "a SYN was answered", "wire"
 
     def _listeners(self, sockets: Sequence[NamedSocket]) -> Iterator[History]:

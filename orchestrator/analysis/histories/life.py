@@ -195,8 +195,6 @@ class Life:
     def _failed(self, deed: Deed) -> None:
         at_ns = deed.record.end_ns
         connecting = deed.method in {"connect", "connect_ex"}
-        if any(self._near(Kind.RST_IN, at_ns, at_ns)) and self.state is not State.SYN_SENT:
-            return
         if connecting and self.state not in {State.SYN_SENT, State.SYN_RECEIVED}:
             return
         if connecting or (deed.error in _FATAL and self.state is not State.LISTEN):

@@ -56,7 +56,7 @@ class Doubts:
 
     def __init__(self, plan: Plan, record: RunRecord, host: str) -> None:
         times = {action.id: (action.start_ns, action.end_ns) for action in record.actions}
-        removed: dict[str, int] = {}
+        removed: list[tuple[int, str]] = []
         begun: list[tuple[int, str, bool]] = []
         for action in (action for step in plan.steps for action in step.actions if action.host == host and action.id in times):
             start_ns, end_ns = times[action.id]
@@ -64,12 +64,12 @@ class Doubts:
                 case Iptables(words=words, name=name):
                     begun.append((start_ns, name, not _OUTWARD & set(words)))
                 case Remove(name=name):
-                    removed[name] = end_ns
+                    removed.append((end_ns, name))
                 case Run(argv=argv) | Start(argv=argv) if any(word.rpartition("/")[2] in _TOOLS for word in " ".join(argv).split()):
                     begun.append((start_ns, "", True))
                 case _:
                     pass
-        self._spans = [(start_ns, removed.get(name), inward) for start_ns, name, inward in begun]
+        self._spans = [(begin, _first(removed, name, begin), inward) for begin, name, inward in begun]
 
     def at(self, at_ns: int) -> bool:
         """Whether a rule on the way in was in force."""
@@ -78,3 +78,8 @@ class Doubts:
     def ruled(self, at_ns: int) -> bool:
         """Whether any rule was in force, whichever way."""
         return any(start <= at_ns and (end is None or at_ns <= end) for start, end, _inward in self._spans)
+
+
+def _first(removed: list[tuple[int, str]], name: str, since_ns: int) -> int | None:
+    """When the rule of this name that was made at ``since_ns`` was removed: later ones may have its name."""
+    return min((at_ns for at_ns, other in removed if other == name and at_ns >= since_ns), default=None)

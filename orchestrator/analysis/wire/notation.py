@@ -97,7 +97,7 @@ def _option_text(option: Option) -> str:
     if option.name == "TS" and len(values) == 2:
         return f"TS val {values[0]} ecr {values[1]}"
     if option.name == "sack":
-        return "sack " + " ".join(f"{values[at]}:{values[at + 1]}" for at in range(0, len(values) - 1, 2))
+        return " ".join(("sack", *(f"{values[at]}:{values[at + 1]}" for at in range(0, len(values), 2))))
     if option.name in {"mss", "wscale", "uto"} and len(values) == 1:
         return f"{option.name} {values[0]}"
     return f"{option.name} 0x{bytes(values).hex()}" if values else option.name

@@ -66,6 +66,7 @@ def test_a_half_open_connection_is_found_out_and_opened_anew(run, talk):
         "juliet.4000 . 1:1(0) ack 1",
     ]
     assert connections(run, talk.captures("romeo")) == [("romeo", 1000, 5000), ("romeo", 900_000, 7000)]
+    assert len(run.evidence(talk.captures("romeo")).histories) == 2  # the SYN that was sent twice is one connection's
 
 
 def test_a_refusal_in_mid_connection_belongs_to_the_new_one(run, talk):
@@ -79,6 +80,12 @@ def test_captures_that_began_late_join_what_others_saw_begin(run, talk):
     talk.say(1, "romeo", "S", seen=["romeo"]).say(1.1, "juliet", "S.", 0, 1, seen=["romeo"]).say(2, "romeo", "P.", 1, 1, b"x")
     found = run.evidence(talk.captures()).connections
     assert [(one.client, one.server, one.client_isn) for one in found] == [("10.10.0.100:40000", "10.10.0.101:4000", 1000)]
+
+
+def test_who_sent_the_syn_opened_it_though_another_clock_is_behind(run, talk):
+    talk.say(2, "juliet", "P.", 1, 1, b"x", seen=["juliet"])
+    talk.say(5, "romeo", "S", seen=["romeo"]).say(5.1, "juliet", "S.", 0, 1, seen=["romeo"])
+    assert connections(run, talk.captures()) == [("romeo", 1000, 5000)]
 
 
 def test_udp_is_one_flow(run, wire):

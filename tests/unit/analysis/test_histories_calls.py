@@ -147,16 +147,25 @@ def test_a_connect_that_still_blocks(run, wire):
     assert run.states({"romeo": wire.pcap()}, "romeo", "sock") == "CLOSED SYN_SENT"
 
 
-@pytest.mark.parametrize(("end", "path"), [(1, "CLOSED"), (3000, "CLOSED SYN_SENT CLOSED")])
+@pytest.mark.parametrize(("end", "path"), [(1, "CLOSED"), (100.899, "CLOSED"), (100.9, "CLOSED SYN_SENT CLOSED")])
 def test_no_route_at_once_is_no_syn_and_late_it_was_one(run, wire, end, path):
     run.made().connect(end=end, **run.failed("EHOSTUNREACH"))
     assert run.states({"romeo": wire.pcap()}, "romeo", "sock") == path
 
 
-def test_a_rule_may_have_rejected_at_once(run, wire):
-    run.rule(0, "romeo", "-I OUTPUT -p tcp -j REJECT")
+@pytest.mark.parametrize(
+    ("start", "removed", "path"),
+    [(0, 5, "SYN_SENT CLOSED"), (0.9, 5, "SYN_SENT CLOSED"), (0, 0.9, "SYN_SENT CLOSED"), (0, 0.8, ""), (0.95, 5, "")],
+)
+def test_a_rule_may_have_rejected_at_once(run, wire, start, removed, path):
+    run.rule(start, "romeo", "-I OUTPUT -p tcp -j REJECT").remove(removed, "romeo")
     run.made().connect(end=1, **run.failed("EHOSTUNREACH"))
-    assert run.states({"romeo": wire.pcap()}, "romeo", "sock") == "CLOSED SYN_SENT CLOSED"
+    assert run.states({"romeo": wire.pcap()}, "romeo", "sock") == f"CLOSED {path}".strip()
+
+
+def test_a_syn_that_left_before_the_route_was_lost(run, talk):
+    run.made().connect(end=1, **run.failed("EHOSTUNREACH"))
+    assert run.states(talk.say(0.95, "romeo", "S").captures("romeo"), "romeo", "sock") == "CLOSED SYN_SENT CLOSED"
 
 
 def test_an_impatient_connect_stays_in_syn_sent(run, talk):
@@ -172,6 +181,21 @@ def test_one_socket_tried_twice_has_one_history(run, talk):
     talk.isn["romeo"] = 77_000
     captures = talk.open(200.1).captures("romeo")
     assert run.states(captures, "romeo", "sock") == "CLOSED SYN_SENT CLOSED SYN_SENT ESTABLISHED"
+
+
+def test_a_socket_that_failed_at_once_after_it_had_been_refused_was_not_in_syn_sent_again(run, talk):
+    run.made().connect(end=1.2, **run.failed("ECONNREFUSED"))
+    run.connect(start=200, end=200.1, **run.failed("ENETUNREACH"))
+    talk.say(1, "romeo", "S").say(1.1, "juliet", "R.", -5000, 1)
+    assert run.states(talk.captures("romeo"), "romeo", "sock") == "CLOSED SYN_SENT CLOSED"
+
+
+@pytest.mark.parametrize(("at", "source"), [(3, "wire"), (15, "wire"), (15.001, "call")])
+def test_how_near_to_a_call_its_segment_must_be(run, talk, at, source):
+    run.made().connect(start=0.9, end=10, peer=THERE)
+    captures = talk.say(1, "romeo", "S").say(at, "juliet", "S.", 0, 1).captures("romeo")
+    (history,) = run.evidence(captures).histories
+    assert (history.transitions[-1].state, history.transitions[-1].source) == ("ESTABLISHED", source)
 
 
 def test_an_accepted_socket_began_in_listen(run, talk, wire):
@@ -237,6 +261,14 @@ def test_a_reset_is_told_once_by_wire_and_call(run, talk):
     run.call(2, 3.1, "romeo", "sock.recv(9)", "recv", "sock", **run.failed("ECONNRESET"))
     captures = talk.open().say(3, "juliet", "R", 1).captures("romeo")
     assert run.states(captures, "romeo", "sock") == f"{OPEN} CLOSED"
+
+
+def test_a_reset_that_the_kernel_took_though_it_was_not_the_next_number(run, talk):
+    # Linux takes one at the right edge of what it has selectively acknowledged (tcp_validate_incoming).
+    run.made().connect(peer=THERE)
+    run.call(2, 3.1, "romeo", "sock.recv(9)", "recv", "sock", **run.failed("ECONNRESET"))
+    talk.open().say(2, "juliet", "P.", 5, 1, b"efgh").say(3, "juliet", "R", 9)
+    assert run.states(talk.captures("romeo"), "romeo", "sock") == f"{OPEN} CLOSED"
 
 
 def test_a_name_bound_again_is_another_socket(run, talk):

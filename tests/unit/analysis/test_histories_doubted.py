@@ -36,6 +36,30 @@ def test_a_rule_on_the_way_out_raises_no_doubt(run, talk, words):
     assert run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo") == f"{OPEN} CLOSED"
 
 
+@pytest.mark.parametrize("host", ["juliet", "router"])
+def test_a_rule_on_another_host_raises_no_doubt(run, talk, host):
+    run.drop(host)
+    assert run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo") == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("start", "removed", "doubted"), [(1.5, 3, True), (2, 3, True), (2.1, 3, False), (1, 1.9, False), (1, 2, True)])
+def test_a_rule_raises_doubt_as_long_as_it_is_in_force(run, talk, start, removed, doubted):
+    run.rule(start, "romeo", "-I INPUT -j DROP").remove(removed, "romeo")
+    states = run.states(talk.open(0.1).say(2, "juliet", "R", 1).captures("romeo"), "romeo")
+    assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("at", "doubted"), [(1.5, True), (2.5, False), (3.5, True), (4.5, False), (5.5, True)])
+def test_a_rule_of_the_same_name_again_is_another_one(run, talk, at, doubted):
+    run.remove(3.2, "romeo", "other")
+    for start in (1, 3, 5):
+        run.rule(start, "romeo", "-I INPUT -j DROP")
+        if start < 5:
+            run.remove(start + 1, "romeo")
+    states = run.states(talk.open(0.1).say(at, "juliet", "R", 1).captures("romeo"), "romeo")
+    assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
+
+
 def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
     run.act(0.5, "romeo", Run(argv=("sh", "-c", "/usr/sbin/iptables -A INPUT -j DROP")))
     assert "? frame 4" in run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo")
@@ -48,7 +72,19 @@ def test_a_rule_that_a_program_put_in_raises_doubt(run, talk):
         (lambda run, talk: talk.say(3, "romeo", "P.", 1, 1, b"alive"), OPEN),
         (lambda run, talk: talk.say(3, "romeo", "R", 1), f"{OPEN} ?"),
         (lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.call(1, 2, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.call(1, 1.9, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("EAGAIN")), f"{OPEN} ?"),
+        (
+            lambda run, talk: run.call(3, 4, "romeo", "sock.recv(1)", "recv", "sock", **run.failed("ECONNRESET")).ss(
+                50, "romeo", f"ESTAB {HERE} {THERE}"
+            ),
+            f"{OPEN} CLOSED",
+        ),
         (lambda run, talk: run.ss(50, "romeo"), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.ss(2, "romeo"), f"{OPEN} CLOSED"),
+        (lambda run, talk: run.ss(1.999, "romeo"), f"{OPEN} ?"),
+        (lambda run, talk: run.ss(7, "romeo", f"ESTAB {HERE} {THERE}"), f"{OPEN} ?"),
+        (lambda run, talk: run.ss(7.001, "romeo", f"ESTAB {HERE} {THERE}"), OPEN),
         (lambda run, talk: run.ss(1.5, "romeo", f"ESTAB {HERE} {THERE}"), f"{OPEN} ?"),
         (lambda run, talk: run.ss(50, "romeo", f"ESTAB {HERE} {THERE}"), OPEN),
     ],
@@ -84,7 +120,8 @@ def test_a_doubtful_ack_of_our_fin(run, talk, then, path):
     [
         (lambda run, talk: talk, f"{OPEN} ?"),
         (lambda run, talk: talk.say(9, "romeo", "P.", 1, 1, b"x"), OPEN),
-        (lambda run, talk: talk.say(2.5, "romeo", "P.", 1, 1, b"x"), f"{OPEN} ?"),
+        (lambda run, talk: talk.say(3, "romeo", "P.", 1, 1, b"x"), f"{OPEN} ?"),
+        (lambda run, talk: talk.say(3.001, "romeo", "P.", 1, 1, b"x"), OPEN),
         (lambda run, talk: talk.say(9, "romeo", "P", 1, data=b"x"), f"{OPEN} ?"),
         (lambda run, talk: run.call(2.1, 9, "romeo", "sock.recv(1)", "recv", "sock", status="timeout"), f"{OPEN} ?"),
         (lambda run, talk: run.call(2.1, 2.2, "romeo", "sock.recv(1)", "recv", "sock", value={"bytes": ""}), f"{OPEN} CLOSE_WAIT"),
@@ -97,6 +134,35 @@ def test_a_doubtful_fin(run, talk, then, path):
     then(run, talk)
     states = run.states(talk.captures("romeo"), "romeo", "sock")
     assert states.startswith(path) if path.endswith("?") else states == path
+
+
+@pytest.mark.parametrize(
+    ("end", "told", "path"),
+    [
+        (1.5, {}, OPEN),
+        (5, {"status": "blocked"}, "CLOSED SYN_SENT ?"),
+        (1.5, {"status": "raised", "errno": "EINPROGRESS"}, "CLOSED SYN_SENT ?"),
+    ],
+)
+def test_a_doubtful_answer_to_a_syn(run, talk, end, told, path):
+    run.made().connect(end=end, **told)
+    run.drop("romeo")
+    states = run.states(talk.say(1, "romeo", "S").say(1.1, "juliet", "S.", 0, 1).captures("romeo"), "romeo", "sock")
+    assert states.startswith(path) if path.endswith("?") else states == path
+
+
+def test_a_connect_that_ends_later_shows_no_fin(run, talk):
+    run.made().connect(end=9, peer=THERE)
+    run.drop("romeo")
+    assert run.states(talk.open().say(2, "juliet", "F.", 1, 1).captures("romeo"), "romeo", "sock").startswith(f"{OPEN} ?")
+
+
+@pytest.mark.parametrize(("isn", "flags"), [(2**32 - 50, "P"), (2**32 - 1, "S"), (2**32 - 2, "S")])
+def test_what_carries_no_ack_shows_nothing_to_have_arrived(run, talk, isn, flags):
+    run.drop("romeo")
+    talk.isn["juliet"] = isn  # the acknowledgment number of a segment without ACK is 0, and lies ahead of this
+    talk.say(1, "romeo", "S").say(1.1, "juliet", "S" if flags == "S" else "S.", 0, 1).say(9, "romeo", flags, 0 if flags == "S" else 1)
+    assert run.states(talk.captures("romeo"), "romeo").startswith("CLOSED SYN_SENT ?")
 
 
 def test_a_fin_that_arrived_only_the_second_time(run, talk):
@@ -121,6 +187,12 @@ def test_a_doubtful_last_ack_is_shown_by_accept(run, talk):
     assert run.states(captures, "juliet", "conn") == CHILD
 
 
+def test_an_accept_that_ends_later_shows_no_fin(run, talk):
+    run.drop("juliet")
+    captures = run.accepted(talk).say(3, "romeo", "F.", 1, 1).captures("juliet")
+    assert run.states(captures, "juliet", "conn").startswith(f"{CHILD} ?")
+
+
 def test_a_reset_made_by_a_rule_is_not_tcps_own(run, talk):
     run.made().connect(peer=THERE)
     run.drop("romeo", "-I INPUT -p tcp -j REJECT --reject-with tcp-reset")
@@ -136,6 +208,15 @@ def test_a_reset_by_close_is_tcps_own_also_behind_a_rule(run, talk):
     run.close(3)
     captures = talk.open().say(3.05, "romeo", "R.", 1, 1).captures("romeo")
     assert run.states(captures, "romeo", "sock") == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("at", "told"), [(2.9, True), (3, True), (3.001, False), (9, False)])
+def test_a_close_long_after_a_reset_did_not_send_it(run, talk, at, told):
+    run.made().connect(peer=THERE)
+    run.drop("romeo")
+    run.close(at)
+    states = run.states(talk.open().say(2, "romeo", "R.", 1, 1).captures("romeo"), "romeo", "sock")
+    assert states == f"{OPEN} CLOSED" if told else "?" in states
 
 
 def test_a_doubtful_icmp_error(run, talk, wire):
@@ -177,6 +258,41 @@ def test_a_sample_that_lacks_what_is_seen_again_is_a_contradiction(run, talk):
     run.ss(500, "romeo")
     talk.open().say(900, "romeo", "P.", 1, 1, b"x")
     assert run.states(talk.captures("romeo"), "romeo") == f"{OPEN} ? ss showed CLOSED on romeo when the other witnesses make it ESTABLISHED"
+
+
+def test_a_sample_that_lacks_what_a_later_one_has_is_a_contradiction(run, talk):
+    run.ss(500, "romeo").ss(600, "romeo", f"ESTAB {HERE} {THERE}")
+    assert "? ss showed CLOSED on romeo" in run.states(talk.open().captures("romeo"), "romeo")
+
+
+def test_what_ss_says_of_udp_is_not_said_of_tcp(run, talk):
+    run.ss(500, "romeo", f"ESTAB {HERE} {THERE}")
+    run.samples[-1] = replace(run.samples[-1], text=run.samples[-1].text.replace("tcp", "udp"))
+    assert run.states(talk.open().captures("romeo"), "romeo") == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("at", "path"), [(21.999, OPEN), (22, f"{OPEN} CLOSED"), (500, f"{OPEN} CLOSED")])
+def test_what_was_active_a_moment_ago_is_not_gone(run, talk, at, path):
+    run.ss(at, "romeo")
+    assert run.states(talk.open().say(2, "romeo", "P.", 1, 1, b"x").captures("romeo"), "romeo") == path
+
+
+@pytest.mark.parametrize(
+    ("at", "state", "contradicts"),
+    [
+        (300.999, "FIN-WAIT-1", True),
+        (301, "FIN-WAIT-1", False),
+        (321, "ESTAB", False),
+        (421, "ESTAB", False),
+        (421.001, "ESTAB", True),
+        (101, "CLOSE-WAIT", True),
+        (100.999, "CLOSE-WAIT", False),  # what was before the history's beginning is not known
+    ],
+)
+def test_how_far_a_sample_and_what_it_shows_may_be_apart(run, talk, at, state, contradicts):
+    run.ss(at, "romeo", f"{state} {HERE} {THERE}")
+    states = run.states(talk.open().say(321, "romeo", "F.", 1, 1).captures("romeo"), "romeo")
+    assert ("? ss showed" in states) is contradicts
 
 
 def test_a_sample_that_contradicts(run, talk):

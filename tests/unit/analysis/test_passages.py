@@ -1,5 +1,9 @@
 """Each segment's way from capture to capture."""
 
+import struct
+
+import pytest
+
 
 def ways(run, captures):
     evidence = run.evidence(captures)
@@ -55,10 +59,17 @@ def test_one_capture_that_began_late_is_matched_by_the_headers(run, talk):
     assert ways(run, talk.captures())[-1] == (("romeo", 3), ("juliet", 1))
 
 
-def test_datagrams_are_told_apart_by_what_they_hold(run, wire):
-    a, b = (wire.ethernet(wire.ipv4(wire.udp(data), protocol=17)) for data in (b"aa", b"bb"))
-    captures = {"romeo": wire.pcap((0, a), (1, b)), "juliet": wire.pcap((2, b))}
-    assert ways(run, captures) == [(("romeo", 1), None), (("romeo", 2), ("juliet", 1))]
+@pytest.mark.parametrize("arrived", [0, 1])
+def test_datagrams_are_told_apart_by_what_they_hold(run, wire, arrived):
+    both = [wire.ethernet(wire.ipv4(wire.udp(data), protocol=17)) for data in (b"aa", b"bb")]
+    captures = {"romeo": wire.pcap(*enumerate(both)), "juliet": wire.pcap((2, both[arrived]))}
+    assert ways(run, captures) == [(("romeo", at + 1), ("juliet", 1) if at == arrived else None) for at in (0, 1)]
+
+
+def test_a_segment_that_one_capture_cut_is_still_the_same(run, wire):
+    frame = wire.ethernet(wire.ipv4(wire.tcp("P.", 1, 2, b"abcdefgh")))
+    cut = struct.pack("<IIII", wire.BEGIN // 10**9, 5, len(frame) - 4, len(frame)) + frame[:-4]
+    assert ways(run, {"romeo": wire.pcap((0, frame)), "juliet": wire.pcap() + cut}) == [(("romeo", 1), ("juliet", 1))]
 
 
 def test_a_router_in_between_is_not_counted(run, wire):
@@ -75,6 +86,16 @@ def test_a_router_in_between_is_not_counted(run, wire):
 
 
 def test_talk_of_the_wire_about_itself_is_left_out(run, wire):
-    solicitation = wire.ethernet(wire.ipv6(b"\x87\0\0\0" + bytes(20), following=58), 0x86DD)
+    six = [wire.ethernet(wire.ipv6(bytes((kind,)) + bytes(23), following=58), 0x86DD) for kind in range(256)]
+    four = [wire.ethernet(wire.ipv4(bytes((kind,)) + bytes(23), protocol=1)) for kind in range(256)]
+    capture = {"romeo": wire.pcap(*((at * wire.MILLI, frame) for at, frame in enumerate((*six, *four))))}
+    evidence = run.evidence(capture)
+    assert len(evidence.segments) == 512
+    left_out = set(range(512)) - {way.sent for way in evidence.passages}
+    assert left_out == {130, 131, 132, 133, 134, 135, 136, 137, 143}
+
+
+def test_what_goes_to_nobody_of_the_topology_and_what_is_no_talk_has_no_way(run, wire):
     outside = wire.ethernet(wire.ipv4(wire.tcp("S", 1), destination="192.0.2.1"))
-    assert ways(run, {"romeo": wire.pcap((0, solicitation), (1, outside))}) == []
+    tunnel = wire.ethernet(wire.ipv4(b"xyz", protocol=47))
+    assert ways(run, {"romeo": wire.pcap((0, outside), (1, tunnel))}) == []

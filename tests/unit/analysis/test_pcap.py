@@ -59,6 +59,19 @@ def test_a_cut_is_told_and_what_stands_before_it_is_kept(wire, cut, text):
     assert len(kept) == 1
 
 
+def test_a_cut_anywhere(wire):
+    data = wire.pcap(*((at, bytes(at)) for at in range(20)))
+    ends = [end for *_, end, _ in frames(data)]
+    for cut in range(24, len(data)):
+        kept = []
+        if cut in {24, *ends}:
+            kept.extend(frames(data[:cut]))
+        else:
+            with pytest.raises(EvidenceError, match="the capture ends inside a frame"):
+                kept.extend(frames(data[:cut]))
+        assert len(kept) == sum(end <= cut for end in ends)
+
+
 def test_a_cut_between_two_frames_is_no_damage(wire):
     assert len(list(frames(wire.pcap((0, b"whole!"), (1, b"second"))[:-22]))) == 1
 
@@ -67,6 +80,14 @@ def test_a_frame_that_is_too_long_is_damage(wire):
     data = wire.pcap() + struct.pack("<IIII", 0, 0, 262_145, 1) + bytes(262_145)
     with pytest.raises(EvidenceError, match="byte 24: a frame claims 262145 bytes"):
         list(frames(data))
+
+
+def test_the_longest_frame_and_the_shortest_capture(wire):
+    data = wire.pcap() + struct.pack("<IIII", 0, 0, 262_144, 1) + bytes(262_144)
+    assert [end - start for _, start, end, _ in frames(data)] == [262_144]
+    assert list(frames(data[:24])) == []
+    with pytest.raises(EvidenceError, match="byte 23: the capture ends inside its own header"):
+        list(frames(data[:23]))
 
 
 def test_damage_becomes_a_problem_of_the_capture(wire, run):

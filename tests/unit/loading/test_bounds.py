@@ -52,6 +52,14 @@ def test_the_column_of_a_byte_that_is_not_utf8(tmp_path, bytes_before):
     assert problems(caught) == [f"2:{bytes_before + 1}: the file is not UTF-8: byte 0xe9 cannot stand here"]
 
 
+@pytest.mark.parametrize("before", ["", "x", "a: b\n", "a: b\nxxxxxxx", "# x\n\n\n", "# \u00e9\n\u00e9"])
+def test_the_place_of_a_character_that_yaml_forbids(two_hosts, before):
+    with pytest.raises(InputProblems) as caught:
+        read_scenario(f"{before}\x07 and\nmore", "x.yaml", two_hosts)
+    lines = before.split("\n")
+    assert problems(caught) == [f"{len(lines)}:{len(lines[-1]) + 1}: the character U+0007 cannot stand in YAML"]
+
+
 def test_only_what_needs_a_name_gets_one(steps):
     made = steps(
         "  - {host: romeo, call: sock = socket.socket()}\n"
@@ -117,10 +125,26 @@ ROOM = script.LARGEST_PROGRAM - 6_000_000 - 14 * 300
 
 
 def test_how_much_one_host_may_be_told(read):
-    assert len(read(filed(ROOM))[0].steps) == 15
+    made = read(filed(ROOM))[0].steps
+    own = [acting.action for step in made for acting in step.actions if acting.host == "romeo"]
+    most = ROOM + script.LARGEST_PROGRAM - sum(len(msgspec.json.encode(action)) + script._ENVELOPE_BYTES for action in own)
+    assert len(read(filed(most))[0].steps) == 15
     with pytest.raises(InputProblems) as caught:
-        read(filed(ROOM + 4_200))
+        read(filed(most + 1))
     assert problems(caught) == ["9:25: with this step, romeo would be told more than 6 MiB: make its texts fewer or shorter"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_how_long_a_text_may_be_with_everything_put_in(read, more):
+    text = "${a}${a}${a}${b}"
+    body = (
+        f"vars: {{a: '{'x' * (1 << 18)}', b: '{'y' * ((1 << 18) + more)}'}}\nsteps: [{{host: romeo, file: {{name: f, text: '{text}'}}}}]\n"
+    )
+    if more:
+        with pytest.raises(InputProblems, match="with everything put in, this text is longer than 1 MiB"):
+            read(body)
+    else:
+        assert len(read(body)[0].steps[0].actions[0].action.text) == 1 << 20
 
 
 def test_what_one_host_is_told_fits_into_a_frame(read, two_hosts):

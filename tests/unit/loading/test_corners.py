@@ -49,6 +49,7 @@ def told(read, body):
             f"{SOCK}on_failure: 3\n",
             "5:13: what to do on a failure is 'stop' or 'continue', not '3'",
         ),
+        (f"{SOCK}on_failure: ~\n", "5:13: what to do on a failure is wanted here, and nothing is given"),
         (f"{SOCK}sysctl: 3\n", "5:9: a mapping of hosts (or 'all') to sysctls is wanted here"),
         ("about: no steps\n", "1:1: the scenario lacks 'steps'"),
         (f"vars: 3\n{SOCK}", "4:7: a mapping of names to values is wanted here"),
@@ -125,6 +126,9 @@ def test_a_topology_is_called_as_its_file_is(tmp_path, root):
         ("S" + " " * 16384 + "win 1", "this line is longer than 16384 characters"),
         ('P. "\\ud800"', "half a surrogate pair is no character"),
         ('P. "abc', 'the payload "abc is not closed by the quotation mark that opens it'),
+        ("S 1:0(3)", "from 1 to 0 are -1 bytes, not 3"),
+        ("S 0:5(3)", "from 0 to 5 are 5 bytes, not 3"),
+        ("S 3:5(6)", "from 3 to 5 are 2 bytes, not 6"),
         ("P. b'\u00e9'", "the payload b'\u00e9' is not closed by the quotation mark that opens it"),
     ],
 )

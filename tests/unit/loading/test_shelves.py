@@ -67,3 +67,27 @@ def test_what_comes_near(shelf):
 def test_those_that_ship_are_found(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert shelves.find_scenario("connection-refused") == root / "scenarios" / "connection-refused.yaml"
+
+
+def test_every_scenario_that_has_a_bare_name_and_its_title(shelf):
+    texts = {
+        "scenarios/near.yaml": "# a comment\nscenario: near  # its name\ntitle: 'Near'\n",
+        "quoted.yaml": 'scenario: "quoted"\ntitle: "It\'s a title\'\n',
+        "other.yaml": "scenario: another\ntitle: Not called as its file is\n",
+        "notes.yaml": "about: no scenario\n",
+        "notes.txt": "scenario: notes\n",
+    }
+    for name, text in texts.items():
+        (shelf / name).write_text(text)
+    (shelf / "folder.yaml").mkdir()
+    package = shelf.parent / "package" / "scenarios"
+    for name in ("near", "far"):
+        (package / f"{name}.yaml").write_text(f"scenario: {name}\ntitle: Far\n")
+    found = shelves.every_scenario()
+    assert list(found.items()) == [
+        ("far", package / "far.yaml"),
+        ("near", Path("scenarios/near.yaml")),
+        ("quoted", Path("quoted.yaml")),
+    ]
+    assert [shelves.title_of(path) for path in found.values()] == ["Far", "Near", "\"It's a title'"]
+    assert shelves.title_of(shelf / "gone.yaml") == shelves.title_of(shelf / "notes.yaml") == ""

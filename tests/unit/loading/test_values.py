@@ -15,12 +15,14 @@ from orchestrator.model.words.values import Comparison
 @pytest.mark.parametrize(
     ("function", "text", "value"),
     [
+        (values.duration_ns, "250us", 250_000),
         (values.duration_ns, "250ms", 250_000_000),
         (values.duration_ns, "1.5s", 1_500_000_000),
         (values.duration_ns, "0.1 s", 100_000_000),
         (values.duration_ns, "2min", 120_000_000_000),
         (values.duration_ns, "24h", 86_400_000_000_000),
         (values.duration_ns, "1.0000005ms", 1_000_000),
+        (values.rate_bits, "3gbit", 3_000_000_000),
         (values.rate_bits, "10mbit", 10_000_000),
         (values.rate_bits, "1.5 kbit", 1500),
         (values.loss_millis, "1.5%", 1500),

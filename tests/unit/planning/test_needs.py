@@ -25,6 +25,7 @@ def socket():
         (actions.Iptables(tool="ip6tables", words=(), name="r"), ("ip6tables",)),
         (actions.Start(argv=("nc", "-l"), name="nc"), ("nc",)),
         (actions.Run(argv=("ping", "/x")), ("ping",)),
+        (actions.Run(argv=("ping", "${juliet}")), ("ping",)),
         (actions.Run(argv=("/bin/sh", "-c", "x")), ()),
         (actions.Start(argv=("./server",), name="s"), ()),
         (actions.Run(argv=("${tool}",)), ()),
@@ -147,16 +148,17 @@ def test_a_kernel(lacking):
     assert lacking(scenario_of(needs=Needs(kernel=">= 7.0"))) == "romeo runs kernel 6.18.4-amd64, the scenario needs >= 7.0"
 
 
-def test_a_family_without_addresses_is_said_before_all_else():
+@pytest.mark.parametrize(("family", "other", "address"), [("ipv6", "ipv4", "10.0.0.2/24"), ("ipv4", "ipv6", "fd00::2/64")])
+def test_a_family_without_addresses_is_said_before_all_else(family, other, address):
     ports = (
         Port(host="romeo", interface="eth1", addresses=("10.0.0.1/24", "fd00::1/64")),
-        Port(host="juliet", interface="eth1", addresses=("10.0.0.2/24",)),
+        Port(host="juliet", interface="eth1", addresses=(address,)),
     )
     lan = Topology(name="lan", hosts=(Host(name="romeo"), Host(name="juliet")), networks=(Network(name="n", subnets=(), ports=ports),))
-    scenario = scenario_of(needs=Needs(tools=("dig",)), family="ipv6")
-    assert plan(scenario, live(topology=lan)).skip == "topology lan gives juliet no address of ipv6"
-    four = scenario_of(needs=Needs(tools=("dig",)))
-    assert plan(four, live(topology=lan)).skip == "romeo has no dig: install the package bind9-dnsutils"
+    scenario = scenario_of(needs=Needs(tools=("dig",)), family=family)
+    assert plan(scenario, live(topology=lan)).skip == f"topology lan gives juliet no address of {family}"
+    without = scenario_of(needs=Needs(tools=("dig",)), family=other)
+    assert plan(without, live(topology=lan)).skip == "romeo has no dig: install the package bind9-dnsutils"
 
 
 # -- kernels
