@@ -107,27 +107,27 @@ class Campaign:
     def _signals(self) -> Iterator[None]:
         """While runs go on, SIGINT and SIGTERM end them between two moments, with their evidence saved."""
         loop = asyncio.get_running_loop()
-        numbers = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup(1) means it
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.getsignal(number) for number in numbers}
-        for number in numbers:
+        all_three = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {
+            number: answer for number, answer in all_three.items() if answer is not signal.SIG_IGN
+        }  # nohup(1) and a shell's & mean it
+        for number in before:
             loop.add_signal_handler(number, self.interrupt, number.name)
         try:
             yield
         finally:
-            for number in numbers:
+            for number, answer in before.items():
                 loop.remove_signal_handler(number)  # which would leave Python's own answer to SIGINT behind
-                signal.signal(number, before[number])
+                signal.signal(number, answer)
 
     def interrupt(self, name: str) -> None:
-        """Stop everything; hosts that were only kept up are let go instead."""
-        holding = [run for run in self._running if run.holding]
+        """Stop everything. Ctrl-C of who has seen enough of hosts that are kept up only lets these go."""
+        holding = {run for run in self._running if run.holding}
         for run in holding:
             run.release()
-        if not holding:
+        if not holding or name != signal.SIGINT.name:
             self.interrupted = name
-            for run in self._running:
+            for run in self._running - holding:
                 run.interrupt(f"interrupted by {name}")
 
     def exit_code(self, reports: Sequence[Report]) -> int:

@@ -21,6 +21,8 @@ def compile_filter(text: str) -> str:
     """
     if not text:
         return ""
+    if "\0" in text:
+        raise FilterRefused("it holds a NUL character")
     import subprocess
 
     environment = dict(os.environ, PATH=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")

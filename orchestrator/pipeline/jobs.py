@@ -46,11 +46,13 @@ def load_jobs(paths: Sequence[Path], *, to_run: bool = True) -> list[Job]:
         except InputProblems as error:
             problems += error.problems
         else:
-            problems += _refused_filters(loaded.scenarios[0])
-            problems += [problem for scenario in loaded.scenarios for problem in _unknown_programs(scenario) if to_run]
-            jobs += [_job(scenario, loaded, path) for scenario in loaded.scenarios]
+            made = [_job(scenario, loaded, path) for scenario in loaded.scenarios]
+            problems += [
+                problem for job in made for problem in (*_refused_filters(job), *(_unknown_programs(job.scenario) if to_run else ()))
+            ]
+            jobs += made
     if problems:
-        raise InputProblems(problems)
+        raise InputProblems(list(dict.fromkeys(problems)))
     return jobs
 
 
@@ -58,18 +60,18 @@ def _job(scenario: Scenario, loaded: Loaded, path: Path) -> Job:
     return Job(scenario=scenario, topology=loaded.topology, path=str(path), inputs=loaded.files)
 
 
-def _refused_filters(scenario: Scenario) -> list[Problem]:
+def _refused_filters(job: Job) -> Iterator[Problem]:
     """The capture filters that tcpdump does not understand; without tcpdump, the run will tell that it is missing."""
-    problems = []
-    for wish in scenario.capture:
+    wishes = {wish.host: wish for wish in job.scenario.capture if wish.filter}
+    for host in make_plan(job).hosts if wishes else ():
+        wish = wishes.get(host.name)
         try:
-            compile_filter(wish.filter)
+            compile_filter(host.capture or "")
         except FilterRefused as error:
-            place = wish.where or Where(path=scenario.path, line=1)
-            problems.append(Problem(place.path, place.line, place.column, f"tcpdump refuses the capture filter {wish.filter!r}: {error}"))
+            place = (wish and wish.where) or Where(path=job.scenario.path, line=1)
+            yield Problem(place.path, place.line, place.column, f"tcpdump refuses the capture filter {host.capture!r}: {error}")
         except TestbedError:
-            break
-    return problems
+            return
 
 
 def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:

@@ -28,7 +28,8 @@ from orchestrator.pipeline.jobs import Job, make_plan, with_filters
 from orchestrator.testbeds import netns
 from orchestrator.testbeds.forkserver import ForkServer
 
-_BIG_BYTES = 1_000_000
+_BIG_BYTES = 50_000
+"""A capture that takes so long to read that steps of another run would be late."""
 
 
 class Progress(Watcher, Protocol):
@@ -59,6 +60,7 @@ class Run:
         self._reason = ""
         self._bringing_up: asyncio.Task[None] | None = None
         self._released = asyncio.Event()
+        self._began_ns = time.time_ns()
 
     def interrupt(self, reason: str) -> None:
         """Stop as soon as possible; hosts that are only kept up are let go."""
@@ -77,18 +79,26 @@ class Run:
         """Every stage, each kept as it ends.
 
         :raises StoreError: the run directory cannot be written.
+        :raises OrchestratorError: a fault of ours, in planning or judging; what was recorded is kept.
         """
-        job, began = self.job, time.time_ns()
-        plan = with_filters(make_plan(job))
-        directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, began)
-        for path, data in job.inputs.items():
+        plan = with_filters(make_plan(self.job))
+        directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, self._began_ns)
+        try:
+            return await self._kept(plan, directory)
+        except OrchestratorError:
+            raise
+        except Exception as error:  # a fault of ours ends this run, and costs no other run its report
+            raise OrchestratorError(_tell_fault(error, directory)) from error
+
+    async def _kept(self, plan: Plan, directory: store.RunDirectory) -> Report:
+        for path, data in self.job.inputs.items():
             directory.keep_input(Path(path).name, data)
         directory.write(store.PLAN, plan)
         captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
         self._progress.run_begins(plan)
         with store.going_on(directory):
             try:
-                record = await self._record(plan, directory, captures, began)
+                record = await self._record(plan, directory, captures)
             finally:
                 captures.close()
             directory.write(store.RECORD, record)
@@ -96,12 +106,9 @@ class Run:
         self._progress.run_ends(report)
         return report
 
-    async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, began: int) -> RunRecord:
-        def short(status: str, reason: str) -> RunRecord:
-            return RunRecord(run_id=self.id, label=plan.label, status=status, reason=reason, start_ns=began, end_ns=time.time_ns())
-
+    async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles) -> RunRecord:
         if plan.skip is not None:
-            return short("skipped", plan.skip)
+            return await self._cut_short(plan, "skipped", plan.skip)
         testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
             await self._bring_up(testbed)
@@ -109,18 +116,25 @@ class Run:
         except asyncio.CancelledError:
             if not self._reason:
                 raise
-            return short("interrupted", self._reason)
+            return await self._cut_short(plan, "interrupted", self._reason)
         except Unsupported as error:
-            return short("skipped", str(error))
+            return await self._cut_short(plan, "skipped", str(error))
         except StoreError:
             raise
         except OrchestratorError as error:
-            return short("error", str(error))
-        except Exception as error:  # noqa: BLE001  a fault of ours ends this run, is told as such, and costs no other run its evidence
-            directory.write_text(store.FAULT, "".join(traceback.format_exception(error)))
-            return short("error", f"a fault of orchestrate itself, told in {store.FAULT}: {type(error).__name__}: {error}")
+            return await self._cut_short(plan, "error", str(error))
+        except Exception as error:  # noqa: BLE001  a fault of ours ends this run, and costs nobody the evidence that there is
+            return await self._cut_short(plan, "error", _tell_fault(error, directory))
         finally:
             await testbed.down()
+
+    async def _cut_short(self, plan: Plan, status: str, reason: str) -> RunRecord:
+        """All that was recorded until now, if it came to that."""
+        if self._engine is None:
+            now_ns = time.time_ns()
+            return RunRecord(run_id=self.id, label=plan.label, status=status, reason=reason, start_ns=self._began_ns, end_ns=now_ns)
+        await self._engine.seal()
+        return self._engine.record(status, reason)
 
     async def _bring_up(self, testbed: netns.Namespaces) -> None:
         """Make the hosts, and import meanwhile what will be needed. An interrupt that came before or meanwhile ends it here."""
@@ -146,17 +160,24 @@ class Run:
         """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
         born = {pid: store.born(pid) for pid in (os.getpid(), *testbed.processes.values())}
         live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes, born=born)
-        directory.write(store.LIVE, live)
-        self.holding = True
-        self.on_hold(report, tuple(testbed.processes))
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
+        asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.holding = True
         try:
+            directory.write(store.LIVE, live)
+            self.on_hold(report, tuple(testbed.processes))
             await self._released.wait()
         finally:
             asked.cancel()
             self.holding = False
             directory.remove(store.LIVE)
+
+
+def _tell_fault(error: Exception, directory: store.RunDirectory) -> str:
+    """Keep where a fault of ours came from, and say what it was."""
+    directory.write_text(store.FAULT, "".join(traceback.format_exception(error)))
+    return f"a fault of orchestrate itself, told in {directory.path / store.FAULT}: {type(error).__name__}: {error}"
 
 
 async def _load_later_stages() -> None:

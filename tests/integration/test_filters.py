@@ -30,3 +30,28 @@ def test_every_bad_filter_is_a_problem_with_its_place(tmp_path: Path) -> None:
     with pytest.raises(InputProblems) as caught:
         load_jobs([path])
     assert [problem.line for problem in caught.value.problems] == [6, 6]
+
+
+MATRIX = """scenario: filters
+title: Filters
+topology: two-hosts
+matrix: {words: [tcp, "%s"]}
+capture: {romeo: "${words}", juliet: "host ${juliet} and tcp"}
+steps:
+  - {host: romeo, call: sock = socket.socket()}
+"""
+
+
+def test_the_filters_of_every_variant_are_looked_at_with_addresses_for_names(tmp_path: Path) -> None:
+    path = tmp_path / "filters.yaml"
+    path.write_text(MATRIX % "port 4000")
+    assert [job.scenario.label for job in load_jobs([path])] == ["filters[tcp]", "filters[port 4000]"]
+    path.write_text(MATRIX % "tcp portt 4000")
+    with pytest.raises(InputProblems, match="'tcp portt 4000'") as caught:
+        load_jobs([path])
+    assert [problem.line for problem in caught.value.problems] == [5]
+
+
+def test_a_filter_with_a_nul_is_none() -> None:
+    with pytest.raises(FilterRefused, match="NUL"):
+        compile_filter("tcp\0")

@@ -159,3 +159,13 @@ def test_the_controllers_death_takes_held_hosts_with_it(program: Program) -> Non
 
 def _live(program: Program) -> dict[str, int]:
     return json.loads(Path(program.directories()[-1] / "live.json").read_text())["hosts"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_of_another_kind_ends_it_all(program: Program, number: signal.Signals) -> None:
+    """timeout(1), a service manager and a terminal that is closed send no second one."""
+    with held(program, GOOD, "--keep", "--times", "2") as process:
+        process.send_signal(number)
+        assert program.ended(process, 20).code == 130
+    assert len(program.directories()) == 1
+    assert program.stage("record")["status"] == "completed"

@@ -153,7 +153,6 @@ def test_a_run_that_goes_on_or_never_ended_is_told_as_such(program: Program) -> 
 LOST = """
 import os, signal, sys, types, weakref
 from orchestrator.__main__ import main
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts with &
 
 def commands(server):
     class Lock: pass
@@ -224,3 +223,14 @@ def test_control_c_at_many_moments_of_the_start(program: Program, moment: float)
 @pytest.mark.parametrize("moment", moments(50))
 def test_control_c_twice_at_many_moments(program: Program, moment: float) -> None:
     test_control_c_twice(program, moment)
+
+
+def test_who_starts_it_in_the_background_and_types_control_c_does_not_mean_it(program: Program) -> None:
+    """A shell's ``&`` has SIGINT ignored, as nohup(1) has SIGHUP."""
+    program.before = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+    process = program.start("run", LONG)
+    program.wait_for_hosts(process)
+    os.killpg(process.pid, signal.SIGINT)
+    done = program.ended(process, 20)
+    assert done.code == 0, done
+    assert program.stage("record")["status"] == "completed"
