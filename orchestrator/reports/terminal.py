@@ -17,6 +17,8 @@ from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, duration, fit, 
 from orchestrator.reports.drawing.steps import step_rows
 from orchestrator.reports.progress import Progress, progress
 
+_STOPPED = "interrupted"
+
 _FINDINGS = 5
 """How many findings are told in full before the reader is sent to the stored report."""
 
@@ -34,7 +36,7 @@ def render(report: Report, colour: bool, width: int = 80, verbose: int = 0) -> s
         _head(ink, report),
         steps,
         ladder_rows(ink, report.ladder, whole=verbose > 0),
-        *_findings(ink, bad, whole=verbose > 0),
+        *_findings(ink, report, whole=verbose > 0),
         verdict_rows(ink, report.verdicts, evidence=verbose > 1) if verbose else [],
         _foot(ink, report, verbose),
     ]
@@ -43,16 +45,34 @@ def render(report: Report, colour: bool, width: int = 80, verbose: int = 0) -> s
 
 def _head(ink: Ink, report: Report) -> list[str]:
     """The headline, and the run's own reason where no finding tells it better."""
-    bad = [verdict for verdict in report.verdicts if is_bad(verdict)]
+    bad = _to_tell(report)
     told = any(verdict.value is Value.FAILED or report.reason in (verdict.reason, verdict.saw) for verdict in bad)
-    needless = report.value is Value.PASSED or not report.reason or told
+    needless = report.value is Value.PASSED or not report.reason or (told and report.status != _STOPPED)
     return [headline(ink, report), *([] if needless else ink.wrapped("  ", report.reason))]
 
 
-def _findings(ink: Ink, bad: Sequence[Verdict], *, whole: bool) -> list[list[str]]:
+def _to_tell(report: Report) -> list[Verdict]:
+    """What needs an eye; that the run was stopped is told by its reason alone."""
+    stop = report.reason if report.status == _STOPPED else ""
+    return [verdict for verdict in report.verdicts if is_bad(verdict) and not (stop and verdict.where is None and verdict.reason == stop)]
+
+
+def _findings(ink: Ink, report: Report, *, whole: bool) -> list[list[str]]:
+    """What needs an eye in full, and unless ``whole`` a line for all that the run ended before."""
+    bad = [verdict for verdict in _to_tell(report) if whole or verdict.reached]
     blocks = [finding(ink, verdict, whole=whole) for verdict in (bad if whole else bad[:_FINDINGS])]
     hidden = len(bad) - len(blocks)
-    return [*blocks, *([[ink.line((f"  … {hidden} more findings", Style.DIM))]] if hidden > 0 else [])]
+    more = [[ink.line((f"  … {hidden} more findings", Style.DIM))]] if hidden > 0 else []
+    return [*blocks, *more, [] if whole else _unreached(ink, report, more=bool(bad))]
+
+
+def _unreached(ink: Ink, report: Report, *, more: bool) -> list[str]:
+    """``3 more expectations were not reached: the run ended in step 7``."""
+    count = sum(is_bad(verdict) and not verdict.reached for verdict in report.verdicts)
+    last = max((step.number for step in report.steps if step.status not in {"missing", "skipped"}), default=0)
+    end = f"the run ended in step {last}" if last else "the run ended before its first step"
+    noun = f"{'more ' * more}expectation{'s were' if count != 1 else ' was'}"
+    return [ink.line((f"  · {count} {noun} not reached: {end}", Style.DIM))] if count else []
 
 
 def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:

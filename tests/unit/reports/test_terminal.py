@@ -193,3 +193,27 @@ def test_a_payload_cannot_paint_the_screen():
 def test_the_reason_of_a_run_is_told_once(reports):
     assert render(reports["error"](), colour=False).count("its channel ended") == 1
     assert render(reports["skip"](), colour=False).count("older than 6.5") == 1
+
+
+def test_what_the_run_ended_before_is_a_line_until_somebody_asks():
+    steps = tuple(StepLine(number=number, name="", status=status, took_ns=1) for number, status in ((1, "failed"), (2, "missing")))
+    failed = Verdict(value=Value.FAILED, text="it connects", step=1)
+    missed = [Verdict(value=Value.INCONCLUSIVE, text=f"later {at}", step=2, reached=False) for at in range(9)]
+    report = blank(value=Value.FAILED, status="failed", steps=steps, verdicts=(failed, *missed))
+    told = render(report, colour=False)
+    assert "\n\n  · 9 more expectations were not reached: the run ended in step 1\n\n  1 failed, 9 inconclusive" in told
+    assert ("it connects" in told, "later" in told, "more findings" in told) == (True, False, False)
+    whole = render(report, colour=False, verbose=1)
+    assert whole.count("expected  later") == 9
+    assert "not reached" not in whole
+
+
+def test_a_run_that_was_stopped_says_why_and_what_it_ended_before():
+    stop = Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason="interrupted by SIGINT")
+    missed = Verdict(value=Value.INCONCLUSIVE, text="later", step=1, reached=False)
+    report = blank(value=Value.INCONCLUSIVE, status="interrupted", reason="interrupted by SIGINT", verdicts=(stop, missed))
+    assert render(report, colour=False).splitlines()[1:4] == [
+        "  interrupted by SIGINT",
+        "",
+        "  · 1 expectation was not reached: the run ended before its first step",
+    ]
