@@ -13,7 +13,7 @@ from shlex import quote
 from orchestrator.model.verdict import Report, Value, Verdict
 from orchestrator.reports.drawing.arrows import ladder_rows
 from orchestrator.reports.drawing.findings import finding, headline, is_bad, tally, verdict_rows
-from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, duration, fit, wants_colour, width_of
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Span, Style, duration, fit, wants_colour, width_of
 from orchestrator.reports.drawing.steps import step_rows
 from orchestrator.reports.progress import Progress, progress
 
@@ -113,28 +113,39 @@ def runs_option(report: Report) -> str:
     return "" if not report.directory or str(folder) == "runs" else f" --runs {quote(str(folder))}"
 
 
-def render_suite(
+def render_suite(  # noqa: PLR0913  a suite is told by all of these
     reports: Sequence[Report],
     colour: bool,  # noqa: FBT001  as render
     width: int = 80,
     verbose: int = 0,
     known: Collection[str] = (),
+    *,
+    wanted: int = 0,
 ) -> str:
     """Close many runs, each of which had a line when it ended: those that went wrong in full, or ``verbose`` all of them, and a tally.
 
-    ``known`` are the ids of runs that were told in full already.
+    ``known`` are the ids of runs that were told in full already; ``wanted`` is how many there would have been.
     """
     ink = Ink(colour=colour, width=min(width, WIDEST))
-    wanted = [report for report in reports if report.run_id not in known and (verbose or _troubled(report))]
-    shown = wanted if verbose else wanted[:_IN_FULL]
-    hidden = len(wanted) - len(shown)
+    to_tell = [report for report in reports if report.run_id not in known and (verbose or _troubled(report))]
+    shown = to_tell if verbose else to_tell[:_IN_FULL]
+    hidden = len(to_tell) - len(shown)
     more = [ink.line((f"… {hidden} more, of which `orchestrate ls` knows the ids", Style.DIM))] if hidden else []
-    counted = tally([report.value for report in reports]) or [("nothing ran", Style.YELLOW)]
-    total = sum(report.took_ns for report in reports)
-    tail = (f"  in {duration(total)} of runs" if total else "", Style.DIM)
+    counted = _tally_of_runs(reports, wanted) or [("nothing ran", Style.YELLOW)]
+    took = max((one.start_ns + one.took_ns for one in reports), default=0) - min((one.start_ns for one in reports), default=0)
+    tail = (f"  in {duration(took)}" if took else "", Style.DIM)
     skipped = [] if verbose else ["\n".join(_skipped(ink, reports))]
     blocks = [*(render(report, colour, width, verbose) for report in shown), *more, *filter(None, skipped), ink.line(*counted, tail)]
     return ("\n" if len(blocks) > 1 else "") + "\n\n".join(blocks)
+
+
+def _tally_of_runs(reports: Sequence[Report], wanted: int) -> list[Span]:
+    """``1 failed, 3 passed, 1 interrupted, 2 not run``."""
+    stopped = [report for report in reports if (report.status, report.value) == (_STOPPED, Value.INCONCLUSIVE)]
+    counted = [tally([report.value for report in reports if report not in stopped])]
+    others = {"interrupted": len(stopped), "not run": wanted - len(reports)}
+    counted += [[(f"{count} {word}", Style.YELLOW)] for word, count in others.items() if count > 0 and reports]
+    return [piece for spans in counted if spans for piece in [(", ", Style.DIM), *spans]][1:]
 
 
 def _skipped(ink: Ink, reports: Sequence[Report]) -> list[str]:

@@ -12,6 +12,7 @@ from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
 from orchestrator.reports import terminal
+from orchestrator.reports.drawing.footer import Footer
 from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
 from orchestrator.reports.listing import Row, render_runs, render_scenarios, render_show
 from orchestrator.reports.progress import Progress, progress
@@ -26,6 +27,7 @@ class View:
         self._labels = labels
         self._verbose = verbose
         self._quiet = quiet
+        self._footer = Footer(stream, labels, wanted=jobs > 1 and not quiet)
         self._open: list[Progress] = []
         self._told: dict[str, Report] = {}
 
@@ -33,7 +35,7 @@ class View:
         """Watch one more run."""
         if self._quiet:
             return Silent()
-        made = progress(self._stream, self._jobs, self._verbose > 0, self._labels)
+        made = progress(self._stream, self._jobs, self._verbose > 0, self._labels, self._footer)
         self._open.append(made)
         return made
 
@@ -41,6 +43,7 @@ class View:
         """Leave the screen as it was."""
         for watched in self._open:
             watched.close()
+        self._footer.clear()
 
     def hold(self, report: Report, hosts: Sequence[str]) -> None:
         """The hosts of a run stay up: what can be said so far, and how to look around."""
@@ -58,7 +61,7 @@ class View:
         colour, width = wants_colour(self._stream), width_of(self._stream)
         known = {report.run_id for report in reports if self._knows(report)}
         if len(self._labels) > 1 or len(reports) != 1:
-            self._write(terminal.render_suite(reports, colour, width, self._verbose, known))
+            self._write(terminal.render_suite(reports, colour, width, self._verbose, known, wanted=len(self._labels)))
         elif known:
             self._write(terminal.render_end(reports[0], colour, width))
         else:
@@ -93,7 +96,7 @@ class Silent:
     def step_begins(self, step: PlannedStep) -> None:
         """Say nothing."""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:
         """Say nothing."""
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:

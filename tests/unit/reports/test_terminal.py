@@ -147,7 +147,7 @@ def test_of_many_runs_that_failed_the_first_are_told_in_full(reports):
     text = render_suite(failed, colour=False)
     assert ("orchestrate show id9" in text, "orchestrate show id10" in text) == (True, False)
     assert "… 3 more" in text
-    assert text.endswith("\n\n13 failed  in 621 ms of runs")
+    assert text.endswith("\n\n13 failed  in 48 ms")
     assert "orchestrate show id9" not in render_suite(failed, colour=False, known={"id9"})
 
 
@@ -217,3 +217,10 @@ def test_a_run_that_was_stopped_says_why_and_what_it_ended_before():
         "",
         "  · 1 expectation was not reached: the run ended before its first step",
     ]
+
+
+def test_a_suite_that_was_stopped_counts_what_never_ran():
+    stopped = blank(run_id="2", value=Value.INCONCLUSIVE, status="interrupted", reason="interrupted by SIGINT", start_ns=5_000_000)
+    told = render_suite([blank(), stopped], colour=False, wanted=4)
+    assert told.splitlines()[-1] == "1 passed, 1 interrupted, 2 not run  in 6.0 ms"
+    assert render_suite([blank()], colour=False, wanted=1) == "1 passed  in 1.0 ms"

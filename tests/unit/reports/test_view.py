@@ -47,7 +47,7 @@ def test_verbose_shows_more(reports, stream):
 def test_of_several_runs_the_end_is_a_tally_with_what_needs_an_eye(reports, stream, cases, verbose):
     made = [reports[case]() for case in cases]
     View(stream, labels=("a", "b"), verbose=verbose).summary(made)
-    assert stream.shown == render_suite(made, colour=False, verbose=verbose) + "\n"
+    assert stream.shown == render_suite(made, colour=False, verbose=verbose, wanted=2) + "\n"
 
 
 def test_a_stored_run(reports, stream):
@@ -116,7 +116,7 @@ def test_of_several_runs_each_is_entered_by_its_id(reports, stream):
 
 def test_how_runs_are_watched(stream, monkeypatch):
     asked = []
-    monkeypatch.setattr(view, "progress", lambda *arguments: asked.append(arguments) or view.Silent())
+    monkeypatch.setattr(view, "progress", lambda *arguments: asked.append(arguments[:-1]) or view.Silent())
     View(stream, jobs=3, labels=("a", "b"), verbose=2).progress()
     View(stream).progress()
     assert asked == [(stream, 3, True, ("a", "b")), (stream, 1, False, ())]
