@@ -81,7 +81,8 @@ def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:
     counted = [ink.line(("  ", Style.PLAIN), *tally([verdict.value for verdict in report.verdicts]))] if report.verdicts else []
     places = [row for note in report.notes for row in ink.wrapped("  ", note, Style.DIM)]
     places += [whole.line((f"  {report.directory}", Style.DIM))] if report.directory else []
-    places += ink.wrapped("  ", report.fingerprint, Style.DIM) if report.fingerprint and (verbose or _troubled(report)) else []
+    known = "," in report.fingerprint or ";" in report.fingerprint  # while hosts stay up they have not told it yet
+    places += ink.wrapped("  ", report.fingerprint, Style.DIM) if known and (verbose or _troubled(report)) else []
     if not _troubled(report):
         return [*counted, *places]
     further = [] if verbose else [f"orchestrate show {report.run_id}{runs_option(report)}"]
@@ -100,11 +101,11 @@ def render_end(report: Report, colour: bool, width: int = 80) -> str:  # noqa: F
     return "\n\n".join("\n".join(block) for block in (_head(ink, report), _foot(ink, report, 0)))
 
 
-def ways_in(report: Report, hosts: Sequence[str], *, several: bool) -> str:
-    """What to do while hosts stay up; commands are whole, to be copied."""
-    which = f" --run {report.run_id}" if several else ""
-    ways = [f"  orchestrate shell{which}{runs_option(report)} {host}" for host in hosts]
-    return "\n".join(["The hosts stay up. In another terminal:", *ways, "Ctrl-C here takes them down."])
+def ways_in(report: Report, hosts: Sequence[str], more: int = 0) -> str:
+    """What to do while hosts stay up, and ``more`` runs are to come; commands are whole, to be copied."""
+    ways = [f"  orchestrate shell --run {report.run_id}{runs_option(report)} {host}" for host in hosts]
+    then = f" and goes on with the next run ({more} more)" if more > 0 else ""
+    return "\n".join(["The hosts stay up. In another terminal:", *ways, f"Ctrl-C here takes them down{then}."])
 
 
 def runs_option(report: Report) -> str:

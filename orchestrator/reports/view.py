@@ -28,11 +28,13 @@ class View:
         self._verbose = verbose
         self._quiet = quiet
         self._footer = Footer(stream, labels, wanted=jobs > 1 and not quiet)
+        self._begun = 0
         self._open: list[Progress] = []
         self._told: dict[str, Report] = {}
 
     def progress(self) -> Progress:
         """Watch one more run."""
+        self._begun += 1
         if self._quiet:
             return Silent()
         made = progress(self._stream, self._jobs, self._verbose > 0, self._labels, self._footer)
@@ -50,8 +52,8 @@ class View:
         for watched in self._open:
             watched.make_room()
         colour, width = wants_colour(self._stream), width_of(self._stream)
-        several = len(self._labels) > 1
-        self._write(terminal.render(report, colour, width, self._verbose) + "\n\n" + terminal.ways_in(report, hosts, several=several))
+        ways = terminal.ways_in(report, hosts, len(self._labels) - self._begun)
+        self._write(terminal.render(report, colour, width, self._verbose) + "\n\n" + ways)
         self._told[report.run_id] = report
 
     def summary(self, reports: Sequence[Report], heading: str = "") -> None:
