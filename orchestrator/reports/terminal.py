@@ -85,7 +85,7 @@ def _foot(ink: Ink, report: Report, verbose: int) -> list[str]:
     places += ink.wrapped("  ", report.fingerprint, Style.DIM) if known and (verbose or _troubled(report)) else []
     if not _troubled(report):
         return [*counted, *places]
-    further = [] if verbose else [f"orchestrate show {report.run_id}{runs_option(report)}"]
+    further = [] if verbose or not report.directory else [f"orchestrate show {report.run_id}{runs_option(report)}"]
     further += ["wireshark " + quote(f"{report.directory}/{name}") for name in report.captures if report.directory]
     labels = ["  look further  ", *["                "] * len(further)]
     return [*counted, *places, *(whole.line((label, Style.DIM), (line, Style.PLAIN)) for label, line in zip(labels, further, strict=False))]

@@ -67,3 +67,17 @@ def test_what_comes_near(shelf):
 def test_those_that_ship_are_found(root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert shelves.find_scenario("connection-refused") == root / "scenarios" / "connection-refused.yaml"
+
+
+def test_each_folder_is_named_once(shelf, monkeypatch):
+    monkeypatch.setattr(shelves, "shipped", lambda kind: shelf / kind)
+    with pytest.raises(UsageError, match=f"^no scenario 'zzz' in {shelf}, {shelf}/scenarios$"):
+        shelves.find_scenario("zzz")
+
+
+def test_what_is_no_scenario_is_called_what_it_is(shelf):
+    with pytest.raises(UsageError, match=r"^\. is a directory: name the scenarios in it, \*\.yaml$"):
+        shelves.find_scenario(".")
+    (shelf / "line.yaml").write_text("topology: line\nhosts:\n  romeo:\n")
+    with pytest.raises(UsageError, match=r"^line\.yaml is a topology and no scenario"):
+        shelves.find_scenario("line")

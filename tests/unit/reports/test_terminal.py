@@ -224,3 +224,9 @@ def test_a_suite_that_was_stopped_counts_what_never_ran():
     told = render_suite([blank(), stopped], colour=False, wanted=4)
     assert told.splitlines()[-1] == "1 passed, 1 interrupted, 2 not run  in 6.0 ms"
     assert render_suite([blank()], colour=False, wanted=1) == "1 passed  in 1.0 ms"
+
+
+def test_a_run_that_could_not_be_kept_is_offered_to_nobody():
+    report = blank(value=Value.ERROR, status="error", verdicts=(Verdict(value=Value.ERROR, text="the run", reason="the disk is full"),))
+    assert "orchestrate show" not in render(report, colour=False)
+    assert "orchestrate show" in render(replace(report, directory="runs/x/1"), colour=False)
