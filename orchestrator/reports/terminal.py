@@ -71,6 +71,8 @@ def _unreached(ink: Ink, report: Report, *, more: bool) -> list[str]:
     count = sum(is_bad(verdict) and not verdict.reached for verdict in report.verdicts)
     last = max((step.number for step in report.steps if step.status not in {"missing", "skipped"}), default=0)
     end = f"the run ended in step {last}" if last else "the run ended before its first step"
+    if report.status == "failed" and all(step.status != "missing" for step in report.steps):
+        end = f"{'their steps' if count != 1 else 'its step'} failed before"  # and the run went on, or this was its last
     noun = f"{'more ' * more}expectation{'s were' if count != 1 else ' was'}"
     return [ink.line((f"  · {count} {noun} not reached: {end}", Style.DIM))] if count else []
 

@@ -208,6 +208,13 @@ def test_what_the_run_ended_before_is_a_line_until_somebody_asks():
     assert "not reached" not in whole
 
 
+def test_what_a_failed_step_did_not_come_to_where_the_run_went_on():
+    steps = tuple(StepLine(number=number, name="", status=status, took_ns=1) for number, status in ((1, "failed"), (2, "done")))
+    missed = Verdict(value=Value.INCONCLUSIVE, text="later", step=1, reached=False)
+    report = blank(value=Value.INCONCLUSIVE, status="failed", steps=steps, verdicts=(missed,))
+    assert "  · 1 expectation was not reached: its step failed before" in render(report, colour=False)
+
+
 def test_a_run_that_was_stopped_says_why_and_what_it_ended_before():
     stop = Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason="interrupted by SIGINT")
     missed = Verdict(value=Value.INCONCLUSIVE, text="later", step=1, reached=False)
