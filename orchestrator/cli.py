@@ -40,7 +40,27 @@ class _ScenarioName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  #
         return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)] or [CompletionItem(incomplete, type="file")]
 
 
+class _Kept(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
+    """What is found in the folder of the runs, completed by the shell."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def shell_complete(self, ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        from orchestrator import store
+
+        names = store.live_hosts if self.name == "host" else store.names_of_runs
+        try:
+            found = names(store.kept_in(ctx.params.get("runs") or "runs"))
+        except (OrchestratorError, OSError):
+            found = []
+        return [CompletionItem(name) for name in found if name.startswith(incomplete)]
+
+
 SCENARIO = _ScenarioName()
+RUN = _Kept("run")
 _runs_option = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where runs are kept.")
 
 
@@ -183,7 +203,7 @@ def plan(file: str) -> None:
 
 
 @cli.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", type=RUN)
 @click.option("--scenario", type=SCENARIO, metavar="FILE", help="Judge by the expectations of this file; its steps must be those that ran.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-v", "--verbose", count=True, help="List passed verdicts too; twice: their evidence.")
@@ -207,7 +227,7 @@ def recheck(run: str, scenario: str | None, runs: str, *, as_json: bool, verbose
 
 
 @cli.command()
-@click.argument("run", metavar="RUN", default="latest")
+@click.argument("run", metavar="RUN", default="latest", type=RUN)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the evidence of passed verdicts too.")
 @_runs_option
@@ -264,9 +284,9 @@ def _row(run: RunDirectory) -> Row:
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("host")
+@click.argument("host", type=_Kept("host"))
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@click.option("--run", default="", metavar="RUN", help="Whose host, where several runs keep one of that name up.")
+@click.option("--run", default="", metavar="RUN", type=RUN, help="Whose host, where several runs keep one of that name up.")
 @_runs_option
 def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
     """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there."""

@@ -6,6 +6,7 @@ Knows which check judges which expectation and how to say it; decides nothing el
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -29,6 +30,8 @@ from orchestrator.model.words.expectations import (
 from orchestrator.model.words.values import Where
 
 _GOOD = (Value.PASSED, Value.SKIPPED)
+_NEVER_CAME = re.compile(r"the run ended before |step \d+ ended before anyone asked ")
+"""How every reason begins that is given for what a run that was cut short never came to."""
 
 
 def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
@@ -42,6 +45,7 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
         verdicts += court.step(step)
     for expectation in plan.expect:
         verdicts += [_of_a_part(record, verdict) for verdict in court.expectation(expectation, -1, None)]
+    verdicts = [replace(verdict, reached=False) if _NEVER_CAME.match(verdict.reason) else verdict for verdict in verdicts]
     verdicts += _unexplained(record, verdicts)
     if record.status == "interrupted":
         verdicts = [_unless_harness(verdict) for verdict in verdicts]
@@ -60,7 +64,7 @@ def _of_a_part(record: RunRecord, verdict: Verdict) -> Verdict:
 def _unless_harness(verdict: Verdict) -> Verdict:
     """Being stopped is nobody's failure."""
     stopped = verdict.value is Value.FAILED and verdict.witness == "harness"
-    return replace(verdict, value=Value.INCONCLUSIVE) if stopped else verdict
+    return replace(verdict, value=Value.INCONCLUSIVE, reached=False) if stopped else verdict
 
 
 class _Court:

@@ -150,7 +150,7 @@ class Lockstep:
     async def _wait_until_due(self, step: PlannedStep, due_ns: int) -> None:
         left_s = (due_ns - self._clock.now_ns() - LEAD_NS) / 1e9
         if left_s > 0:
-            self._watcher.step_waits(step, f"for its time, {left_s:.1f} s away")
+            self._watcher.step_waits(step, f"for its time, {left_s:.1f} s away", left_s)
             await asyncio.sleep(left_s)
 
     async def _fire(self, step: PlannedStep, due_ns: int) -> list[ActionRecord]:

@@ -14,8 +14,8 @@ class Watcher(Protocol):
     def step_begins(self, step: PlannedStep) -> None:
         """A step fires."""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:
-        """What a step still waits for."""
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:
+        """What a step still waits for; one that has not begun does so after ``begins_in_s``."""
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
         """A step is over."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.errors import UsageError
@@ -56,14 +57,24 @@ def find_scenario(name: str) -> Path:
     for folder in folders if bare else (Path(),):
         for path in (folder / name, folder / f"{name}.yaml"):
             if path.is_file():
-                return path
+                return _not_a_topology(path)
     raise UsageError(_not_found(name, folders if bare else (Path(),)))
+
+
+def _not_a_topology(path: Path) -> Path:
+    with suppress(OSError):
+        keys = {line.partition(":")[0] for line in path.read_text(encoding="utf-8", errors="replace").splitlines()}
+        if {"topology", "hosts"} <= keys and not {"scenario", "steps"} & keys:
+            raise UsageError(f"{path} is a topology and no scenario: name a scenario that runs on it")
+    return path
 
 
 def _not_found(name: str, folders: tuple[Path, ...]) -> str:
     from difflib import get_close_matches
 
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
+    if Path(name).is_dir():
+        return f"{name} is a directory: name the scenarios in it, {Path(name) / '*.yaml'}"
     near = get_close_matches(Path(name).stem, known, n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no scenario {name!r} in {', '.join(str(folder.resolve()) for folder in folders)}{hint}"
+    return f"no scenario {name!r} in {', '.join(dict.fromkeys(str(folder.resolve()) for folder in folders))}{hint}"

@@ -34,7 +34,8 @@ def worst(values: tuple[Value, ...]) -> Value:
 class Verdict(Record, frozen=True, kw_only=True):
     """One expectation, judged. ``witness`` is ``application``, ``kernel``, ``wire`` or ``inferred`` (``harness`` for errors of ours).
 
-    ``saw`` is what was seen instead, ``excerpt`` the lines of evidence beside it.
+    ``saw`` is what was seen instead, ``excerpt`` the lines of evidence beside it. ``reached`` is false where the run ended before the
+    moment that this asks for, so that there was nothing to see.
     """
 
     value: Value
@@ -45,6 +46,7 @@ class Verdict(Record, frozen=True, kw_only=True):
     reason: str = ""
     saw: str = ""
     excerpt: tuple[str, ...] = ()
+    reached: bool = True
 
 
 class Verdicts(Record, frozen=True, kw_only=True):

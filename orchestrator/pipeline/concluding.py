@@ -5,6 +5,7 @@ Knows the stages behind the record. The surprising fact: a recheck may bring oth
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -16,18 +17,24 @@ from orchestrator.model.record import RunRecord
 from orchestrator.model.verdict import Report
 from orchestrator.pipeline.jobs import Job, load_jobs
 
+_NOT_KEPT = "this judgement is not kept: the folder of the run may not be written"
 
-def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Report:
-    """The stages behind the record: evidence, verdicts, report, each kept."""
+
+def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory, *, kept: bool = True) -> Report:
+    """The stages behind the record: evidence, verdicts, report, each kept unless that cannot be."""
     from orchestrator.analysis import analyse
     from orchestrator.checks import judge
     from orchestrator.reports.summary import make_report
 
     evidence = analyse(plan, record, store.read_captures(directory.path, record))
-    directory.write(store.EVIDENCE, evidence)
+    if kept:
+        directory.write(store.EVIDENCE, evidence)
     verdicts = judge(plan, record, evidence)
-    directory.write(store.VERDICTS, verdicts)
+    if kept:
+        directory.write(store.VERDICTS, verdicts)
     report = make_report(plan, record, evidence, verdicts, str(directory.path))
+    if not kept:
+        return msgspec.structs.replace(report, notes=(*report.notes, _NOT_KEPT))
     directory.write(store.REPORT, report)
     return report
 
@@ -35,7 +42,7 @@ def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory) -> Re
 def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Report:
     """Judge a stored run again, without hosts; with the expectations of ``changed`` where it is given.
 
-    Evidence, verdicts and report are replaced; what was recorded is not.
+    Evidence, verdicts and report are replaced; what was recorded is not. Where they may not be, the report alone is given, and says so.
 
     :raises InputProblems: the changed scenario is not well formed.
     :raises StoreError: the run cannot be read, or came to no record.
@@ -43,12 +50,14 @@ def recheck(directory: store.RunDirectory, changed: Path | None = None) -> Repor
     """
     store.must_have(directory, store.RECORD)
     plan, record = directory.read(store.PLAN, Plan), directory.read(store.RECORD, RunRecord)
+    kept = os.access(directory.path, os.W_OK)
     if changed is not None:
         job = _job_like(plan, changed)
         plan = _with_expectations_of(job, plan)
-        directory.keep_input(changed.name, job.inputs[str(changed)])
-        directory.write(store.RECHECK_PLAN, plan)
-    return conclude(plan, record, directory)
+        if kept:
+            directory.keep_input(changed.name, job.inputs[str(changed)])
+            directory.write(store.RECHECK_PLAN, plan)
+    return conclude(plan, record, directory, kept=kept)
 
 
 def _job_like(plan: Plan, changed: Path) -> Job:

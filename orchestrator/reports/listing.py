@@ -14,6 +14,9 @@ from orchestrator.reports.drawing.findings import WORDS
 from orchestrator.reports.drawing.ink import WIDEST, Ink, Style, cell, duration
 from orchestrator.reports.terminal import render
 
+_TIMES = (19, 16, 10)
+"""How much of a time is shown, so that the names of the scenarios stay whole: to the second, to the minute, the day alone, nothing."""
+
 
 class Row(Record, frozen=True, kw_only=True):
     """One stored run. ``value`` is ``None`` where a run never came to its verdicts; ``state`` then says how far it came."""
@@ -38,15 +41,22 @@ def render_runs(rows: Sequence[Row], colour: bool, width: int = 80) -> str:  # n
     ink = Ink(colour=colour, width=min(width, WIDEST))
     run_id = max(6, *(len(row.run_id) for row in rows))
     word = max(5, *(len(_word(row)[0]) for row in rows))
-    heading = f"{'run':<{run_id}}  {'when (UTC)':<19}  {'value':<{word}}  {'duration':>8}  scenario"
-    return "\n".join([ink.line((heading, Style.DIM)), *(_row(ink, row, run_id, word) for row in rows)])
+    others = run_id + 2 + word + 2 + 8 + 2 + max(len(row.label) for row in rows)
+    time_width = next((width for width in _TIMES if others + 2 + width <= ink.width), 0)
+    heading = f"{'run':<{run_id}}  {_column('when (UTC)', time_width)}{'value':<{word}}  {'duration':>8}  scenario"
+    return "\n".join([ink.line((heading, Style.DIM)), *(_row(ink, row, (run_id, time_width, word)) for row in rows)])
 
 
-def _row(ink: Ink, row: Row, run_id: int, word: int) -> str:
+def _column(text: str, width: int) -> str:
+    return f"{text[:width]:<{width}}  " if width else ""
+
+
+def _row(ink: Ink, row: Row, widths: tuple[int, int, int]) -> str:
+    run_id, time_width, word = widths
     text, style = _word(row)
     return ink.line(
         (cell(row.run_id, run_id) + "  ", Style.CYAN),
-        (when(row.start_ns) + "  ", Style.DIM),
+        (_column(when(row.start_ns), time_width), Style.DIM),
         (text.ljust(word), style),
         (f"  {duration(row.took_ns) if row.took_ns else '':>8}  ", Style.DIM),
         (row.label, Style.PLAIN),

@@ -7,6 +7,7 @@ longer than a person notices; and when it ends its lines vanish, because the rep
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from threading import Lock, Timer
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
-from orchestrator.reports.drawing.ink import WIDEST, Ink, Span, Style, fit, is_screen, tell, wants_colour, width_of
+from orchestrator.reports.drawing.footer import Footer
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Span, Style, fit, is_screen, wants_colour, width_of
 from orchestrator.reports.drawing.steps import host_width, step_row
 from orchestrator.reports.drawing.suite import label_width, suite_row
 from orchestrator.reports.telling.sheet import step_line
@@ -40,8 +42,8 @@ class Progress(Protocol):
     def step_begins(self, step: PlannedStep) -> None:
         """A step fires."""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:
-        """Say what a step still waits for; told as often as it is asked."""
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:
+        """Say what a step still waits for; told as often as it is asked. One that has not begun tells when it will."""
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
         """A step is over."""
@@ -56,18 +58,26 @@ class Progress(Protocol):
         """Leave the screen as it was, also when a run broke off; may be called twice."""
 
 
-def progress(stream: TextIO, jobs: int, verbose: bool, labels: Sequence[str] = ()) -> Progress:  # noqa: FBT001  the stage's fixed shape
-    """Watch one of the runs called ``labels``, ``jobs`` of them side by side, on ``stream``."""
+def progress(
+    stream: TextIO,
+    jobs: int,
+    verbose: bool,  # noqa: FBT001  the stage's fixed shape
+    labels: Sequence[str] = (),
+    footer: Footer | None = None,
+) -> Progress:
+    """Watch one of the runs called ``labels``, ``jobs`` of them side by side, on ``stream``, where they share the ``footer``."""
+    shared = footer or Footer(stream, labels, wanted=False)
     if is_screen(stream) and jobs <= 1:
-        return _Watched(stream, labels)
-    return _Lines(stream, labels, labelled=jobs > 1 and len(labels) > 1, verbose=verbose)
+        return _Watched(stream, labels, shared)
+    return _Lines(stream, labels, shared, labelled=jobs > 1 and len(labels) > 1, verbose=verbose)
 
 
 class _Drawn:
     """What both ways of watching share: rows as the report draws them, and the stream."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
+    def __init__(self, stream: TextIO, labels: Sequence[str], footer: Footer) -> None:
         self._stream = stream
+        self._footer = footer
         self._several = len(labels) > 1
         self._labels = label_width(labels)
         self._width = min(width_of(stream), WIDEST)
@@ -79,12 +89,14 @@ class _Drawn:
         """Remember whose rows these are, and how wide."""
         self._label = plan.label
         self._hosts = host_width([step_line(step) for step in plan.steps])
+        self._footer.begins(self._label)
 
     def run_ends(self, report: Report) -> None:
         """Leave a line where more runs follow; a single run's report tells it all."""
         self.make_room()
+        self._footer.ends(report.label)
         if self._several:
-            tell(suite_row(Ink(colour=self._ink.colour, width=self._width), report, self._labels), self._stream)
+            self._footer.tell(suite_row(Ink(colour=self._ink.colour, width=self._width), report, self._labels))
 
     def make_room(self) -> None:
         """What was drawn vanishes where it can."""
@@ -106,8 +118,8 @@ class _Lines(_Drawn):
     The report of a single run tells the same steps: its lines are held back until the run has lasted so long that somebody wonders.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, labelled: bool, verbose: bool) -> None:
-        super().__init__(stream, labels)
+    def __init__(self, stream: TextIO, labels: Sequence[str], footer: Footer, *, labelled: bool, verbose: bool) -> None:
+        super().__init__(stream, labels, footer)
         self._labelled = labelled
         self._verbose = verbose
         self._waited = ""
@@ -128,7 +140,7 @@ class _Lines(_Drawn):
         """Nothing to say until it waits or ends."""
         self._waited = ""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:  # noqa: ARG002  told by shape
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:  # noqa: ARG002  told by shape
         """Say it once."""
         if self._verbose and text != self._waited:
             self._waited = text
@@ -159,17 +171,17 @@ class _Lines(_Drawn):
             return
         if self._held:
             self.close()
-        tell(f"{self._label}: {row.removeprefix('  ')}" if self._labelled else row, self._stream)
+        self._footer.tell(f"{self._label}: {row.removeprefix('  ')}" if self._labelled else row)
 
 
 class _Watched(_Drawn):
     """A terminal: a row for each step, the running one with a spinner and what it waits for."""
 
-    def __init__(self, stream: TextIO, labels: Sequence[str]) -> None:
-        super().__init__(stream, labels)
+    def __init__(self, stream: TextIO, labels: Sequence[str], footer: Footer) -> None:
+        super().__init__(stream, labels, footer)
         self._lock = Lock()
         self._rows: list[str] = []
-        self._running: tuple[PlannedStep, float] | None = None
+        self._running: tuple[PlannedStep, float] | None = None  # and when it began, or will
         self._waits = ""
         self._live: Live | None = None
         self._timer: Timer | None = None
@@ -186,9 +198,12 @@ class _Watched(_Drawn):
         """A new row, with a spinner."""
         self._running, self._waits = (step, time.monotonic()), ""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:  # noqa: ARG002  told by shape
-        """Shown beneath the running row."""
-        self._waits = text
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:
+        """Shown beneath the running row; of a step that has not begun, the time is counted down."""
+        if begins_in_s:
+            self._running, self._waits = (step, time.monotonic() + begins_in_s), ""
+        else:
+            self._waits = text
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:
         """The row as it will stand in the report."""
@@ -235,5 +250,8 @@ class _Watched(_Drawn):
         step, since = running
         elapsed = time.monotonic() - since
         frame = _SPINNER[int(elapsed * _FRAMES_PER_S) % len(_SPINNER)]
-        rows = self._drawn(step, StepRecord(number=step.number, status="running", end_ns=int(elapsed * 1e9)), (frame, Style.CYAN))
-        return [*rows, *([self._beneath(f"waits: {self._waits}")] if self._waits else [])]
+        status, waits = ("running", f"waits: {self._waits}" if self._waits else "")
+        if elapsed < 0:
+            status, waits = ("missing", f"begins in {math.ceil(-elapsed)} s")
+        rows = self._drawn(step, StepRecord(number=step.number, status=status, end_ns=max(int(elapsed * 1e9), 0)), (frame, Style.CYAN))
+        return [*rows, *([self._beneath(waits)] if waits else [])]

@@ -12,6 +12,7 @@ from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
 from orchestrator.reports import terminal
+from orchestrator.reports.drawing.footer import Footer
 from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
 from orchestrator.reports.listing import Row, render_runs, render_scenarios, render_show
 from orchestrator.reports.progress import Progress, progress
@@ -26,14 +27,17 @@ class View:
         self._labels = labels
         self._verbose = verbose
         self._quiet = quiet
+        self._footer = Footer(stream, labels, wanted=jobs > 1 and not quiet)
+        self._begun = 0
         self._open: list[Progress] = []
         self._told: dict[str, Report] = {}
 
     def progress(self) -> Progress:
         """Watch one more run."""
+        self._begun += 1
         if self._quiet:
             return Silent()
-        made = progress(self._stream, self._jobs, self._verbose > 0, self._labels)
+        made = progress(self._stream, self._jobs, self._verbose > 0, self._labels, self._footer)
         self._open.append(made)
         return made
 
@@ -41,14 +45,15 @@ class View:
         """Leave the screen as it was."""
         for watched in self._open:
             watched.close()
+        self._footer.clear()
 
     def hold(self, report: Report, hosts: Sequence[str]) -> None:
         """The hosts of a run stay up: what can be said so far, and how to look around."""
         for watched in self._open:
             watched.make_room()
         colour, width = wants_colour(self._stream), width_of(self._stream)
-        several = len(self._labels) > 1
-        self._write(terminal.render(report, colour, width, self._verbose) + "\n\n" + terminal.ways_in(report, hosts, several=several))
+        ways = terminal.ways_in(report, hosts, len(self._labels) - self._begun)
+        self._write(terminal.render(report, colour, width, self._verbose) + "\n\n" + ways)
         self._told[report.run_id] = report
 
     def summary(self, reports: Sequence[Report], heading: str = "") -> None:
@@ -58,7 +63,7 @@ class View:
         colour, width = wants_colour(self._stream), width_of(self._stream)
         known = {report.run_id for report in reports if self._knows(report)}
         if len(self._labels) > 1 or len(reports) != 1:
-            self._write(terminal.render_suite(reports, colour, width, self._verbose, known))
+            self._write(terminal.render_suite(reports, colour, width, self._verbose, known, wanted=len(self._labels)))
         elif known:
             self._write(terminal.render_end(reports[0], colour, width))
         else:
@@ -93,7 +98,7 @@ class Silent:
     def step_begins(self, step: PlannedStep) -> None:
         """Say nothing."""
 
-    def step_waits(self, step: PlannedStep, text: str) -> None:
+    def step_waits(self, step: PlannedStep, text: str, begins_in_s: float = 0) -> None:
         """Say nothing."""
 
     def step_ends(self, step: PlannedStep, record: StepRecord) -> None:

@@ -87,7 +87,9 @@ def must_have(run: RunDirectory, name: str) -> None:
         "unjudged": f"was recorded and not judged: `orchestrate recheck {run_id(run)}` does that",
     }
     if not run.has(name):
-        why = told.get(state(run), "never came to an end: whoever ran it was killed, and nothing was recorded that could be judged")
+        why = told.get(
+            state(run), "never came to an end: whoever ran it was killed or could not write, and nothing was recorded that could be judged"
+        )
         raise StoreError(f"run {run_id(run)} of {run.path.parent.name} {why}; there is no {name} in {run.path}")
 
 

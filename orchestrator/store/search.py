@@ -77,3 +77,19 @@ def find_live(root: Path, host: str, wanted: str = "") -> tuple[RunDirectory, Li
     if not found:
         raise UsageError(f"no host {host} is up in {wanted or root}: start one with `orchestrate run --keep FILE`")
     return found[0]
+
+
+def names_of_runs(root: Path) -> list[str]:
+    """What :func:`find_run` would find: ``latest``, scenarios, ids."""
+    runs = list(every_run(root))
+    return [*(["latest"] if runs else []), *sorted({run.path.parent.name for run in runs}), *(run_id(run) for run in reversed(runs))]
+
+
+def live_hosts(root: Path) -> list[str]:
+    """The names of all hosts that are up."""
+    found: set[str] = set()
+    for run in every_run(root):
+        with suppress(StoreError):
+            live = run.read(LIVE, LiveRun)
+            found |= {host for host in live.hosts if live.has(host)}
+    return sorted(found)

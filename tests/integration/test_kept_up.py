@@ -64,7 +64,9 @@ def test_hosts_stay_up_and_show_their_own_view(program: Program, text: str, opti
     assert so_far[0].startswith("FAIL" if code else "PASS")
     assert any("romeo   sock = socket.socket()" in line or "romeo   … sock.connect" in line for line in so_far)
     assert any("ConnectionRefusedError" in line for line in so_far) == bool(code)
-    assert so_far[-2:] == [f"  orchestrate shell --runs {program.runs} {host}\n" for host in ("romeo", "juliet")]
+    key = program.stage("report")["run_id"]
+    assert so_far[-2:] == [f"  orchestrate shell --run {key} --runs {program.runs} {host}\n" for host in ("romeo", "juliet")]
+    assert not any(line.strip() == "netns" for line in so_far)
     assert done.out.count("ConnectionRefusedError") == 0  # it was told
     assert done.out.startswith("FAIL" if code else "PASS")
     assert not program.has("live.json")
@@ -104,7 +106,9 @@ def test_hosts_outlast_the_timeout_of_their_run(program: Program) -> None:
         time.sleep(2.5)
         assert process.poll() is None
         assert program.run("shell", "romeo", "--", "hostname").out == "romeo\n"
+        so_far = program.stage("report")["took_ns"]
     assert program.ended(process).code == 0
+    assert program.stage("report")["took_ns"] == so_far < 2_000_000_000, "the time that they were held is not the lab's"
 
 
 def test_what_a_person_sends_is_in_no_capture(program: Program) -> None:

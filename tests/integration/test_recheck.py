@@ -98,3 +98,15 @@ def test_no_host_is_needed(ordinary: Program) -> None:
     limited(ordinary, "user", NOBODY)
     assert ordinary.run("run", "open-socket").code == 3
     assert ordinary.run("recheck", "connection-refused").code == 0
+
+
+def test_a_run_of_somebody_else_is_judged_and_left_as_it_is(ordinary: Program) -> None:
+    assert ordinary.run("run", "connection-refused").code == 0
+    (folder,) = ordinary.directories()
+    folder.chmod(0o555)
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    done = ordinary.run("recheck", "latest")
+    folder.chmod(0o755)
+    assert (done.code, done.err) == (0, "")
+    assert "this judgement is not kept: the folder of the run may not be written" in done.out
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before

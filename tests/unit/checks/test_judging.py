@@ -172,6 +172,7 @@ def test_what_comes_after_the_end_is_inconclusive(witnesses):
         (Value.PASSED, "inferred"),
     ]
     assert (verdicts[3].reason, verdicts[3].step, verdicts[3].text) == ("the run ended before step 2", 2, "packets")
+    assert [one.reached for one in verdicts] == [True, *[False] * 5, True, True]
 
 
 @pytest.mark.parametrize("name", ["wire", "path"])
@@ -208,6 +209,7 @@ def test_what_speaks_of_a_whole_run_does_not_fail_on_a_part_of_it(witnesses):
     assert (part.value, part.reason) == (Value.INCONCLUSIVE, "the run ended before its last step; until then: nothing was captured")
     (whole,) = judge(wanted, run(steps=("done", "done")), Evidence()).verdicts
     assert (whole.value, whole.reason) == (Value.FAILED, "nothing was captured")
+    assert (failed.reached, part.reached, whole.reached) == (True, False, True)
 
 
 # -- nothing goes wrong in silence
@@ -262,7 +264,7 @@ def test_judged_again_what_never_happened_stays_unknown():
     record = run("failed", steps=("failed", "missing"), reason="step 1: it saw LISTEN", samples=(sample(LISTENING, holds=False),))
     verdicts = judge(plan(step(expect=[live()]), step(2, action("2.1"))), record, Evidence()).verdicts
     assert [one.value for one in verdicts] == [Value.PASSED, Value.INCONCLUSIVE]
-    assert verdicts[1].reason == "the run ended before step 2: step 1: it saw LISTEN"
+    assert (verdicts[1].reason, verdicts[1].reached) == ("the run ended before step 2: step 1: it saw LISTEN", True)
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,17 @@ def test_every_scenario_that_has_a_bare_name_and_its_title(shelf):
     ]
     assert [shelves.title_of(path) for path in found.values()] == ["Far", "Near", "\"It's a title'"]
     assert shelves.title_of(shelf / "gone.yaml") == shelves.title_of(shelf / "notes.yaml") == ""
+
+
+def test_each_folder_is_named_once(shelf, monkeypatch):
+    monkeypatch.setattr(shelves, "shipped", lambda kind: shelf / kind)
+    with pytest.raises(UsageError, match=f"^no scenario 'zzz' in {shelf}, {shelf}/scenarios$"):
+        shelves.find_scenario("zzz")
+
+
+def test_what_is_no_scenario_is_called_what_it_is(shelf):
+    with pytest.raises(UsageError, match=r"^\. is a directory: name the scenarios in it, \*\.yaml$"):
+        shelves.find_scenario(".")
+    (shelf / "line.yaml").write_text("topology: line\nhosts:\n  romeo:\n")
+    with pytest.raises(UsageError, match=r"^line\.yaml is a topology and no scenario"):
+        shelves.find_scenario("line")

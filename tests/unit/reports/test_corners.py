@@ -11,6 +11,7 @@ from orchestrator.model.verdict import LadderLine, StepLine, Value, Verdict
 from orchestrator.model.words.actions import Act
 from orchestrator.reports.drawing.arrows import arrow_spans
 from orchestrator.reports.drawing.findings import verdict_rows
+from orchestrator.reports.drawing.footer import Footer
 from orchestrator.reports.drawing.ink import Ink, duration
 from orchestrator.reports.drawing.steps import step_row, step_rows
 from orchestrator.reports.planned import render_plan
@@ -34,7 +35,7 @@ def test_an_action_that_no_lab_sheet_knows_is_told_by_its_tag():
 
 def test_a_screen_that_was_closed_stays_empty(plans):
     stream = io.StringIO()
-    watched = _Watched(stream, ())
+    watched = _Watched(stream, (), Footer(stream, (), wanted=False))
     watched.run_begins(plans["refused"]())
     watched.close()
     watched._appear()  # the timer had fired already, and waited for the lock

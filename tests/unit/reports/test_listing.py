@@ -15,3 +15,11 @@ def test_no_runs_are_said_to_be_none():
 
 def test_a_stored_run_is_shown_in_full(reports, golden):
     golden("show.txt", render_show(reports["inconclusive"](), colour=False))
+
+
+def test_the_time_gives_way_to_names(reports):
+    rows = [row_of(reports["pass"]()), row_of(reports["ipv6"]())]
+    by_width = {width: render_runs(rows, False, width).splitlines()[-1] for width in (80, 63, 59, 52, 45)}
+    assert {width: len(line) for width, line in by_width.items() if not line.endswith("connection-refused[ipv6]")} == {45: 45}
+    assert "2026-07-14 10:15  " in render_runs(rows, False, 69)
+    assert "2026-07-14" not in by_width[52]

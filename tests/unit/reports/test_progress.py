@@ -10,9 +10,11 @@ import threading
 import time
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.model.record import StepRecord
 from orchestrator.reports import progress as progress_module
+from orchestrator.reports.drawing.footer import Footer
 from orchestrator.reports.progress import progress
 
 MS = 1_000_000
@@ -192,6 +194,32 @@ def test_a_long_run_shows_what_it_waits_for_and_then_vanishes(screen, plans, rep
     last = screen.ended().rpartition(b"\x1b[?25h")
     assert last[0].count(b"\x1b[?25l") == 1, "the cursor was hidden once and is back"
     assert last[2].count(b"\x1b[2K") == 5, "the label, two steps, the wait and the room for ^C are erased"
+
+
+def test_a_step_that_has_its_time_is_counted_down(screen, plans, monkeypatch):
+    monkeypatch.setattr(progress_module, "_PATIENCE_S", 0)
+    plan = plans["refused"]()
+    watched = progress(screen.stream, 1, verbose=False)
+    watched.run_begins(plan)
+    watched.step_waits(plan.steps[1], "for its time, 42.5 s away", 42.5)
+    assert screen.shows("begins in 43 s")
+    assert screen.shows("begins in 42 s")
+    assert "2  romeo" in screen.text()
+    watched.step_begins(plan.steps[1])
+    assert screen.shows("ms")
+    watched.close()
+
+
+def test_of_runs_side_by_side_those_that_go_on_are_told_below(screen, plans, reports):
+    plan, footer = plans["refused"](), Footer(screen.stream, BOTH, wanted=True)
+    one, other = (progress(screen.stream, 2, verbose=False, labels=BOTH, footer=footer) for _ in BOTH)
+    one.run_begins(plan)
+    other.run_begins(replace(plan, label="syn-dropped"))
+    assert screen.shows("2 of 2 going on: connection-refused, syn-dropped")
+    one.run_ends(reports["pass"]())
+    assert screen.shows("1 of 2 going on: syn-dropped")
+    footer.clear()
+    assert screen.ended().endswith(b"\r\x1b[Kthe report\r\n")
 
 
 def test_what_the_terminal_shows_of_a_control_c_is_written_over(screen, plans, reports):

@@ -147,7 +147,7 @@ def test_of_many_runs_that_failed_the_first_are_told_in_full(reports):
     text = render_suite(failed, colour=False)
     assert ("orchestrate show id9" in text, "orchestrate show id10" in text) == (True, False)
     assert "… 3 more" in text
-    assert text.endswith("\n\n13 failed  in 621 ms of runs")
+    assert text.endswith("\n\n13 failed  in 48 ms")
     assert "orchestrate show id9" not in render_suite(failed, colour=False, known={"id9"})
 
 
@@ -193,3 +193,47 @@ def test_a_payload_cannot_paint_the_screen():
 def test_the_reason_of_a_run_is_told_once(reports):
     assert render(reports["error"](), colour=False).count("its channel ended") == 1
     assert render(reports["skip"](), colour=False).count("older than 6.5") == 1
+
+
+def test_what_the_run_ended_before_is_a_line_until_somebody_asks():
+    steps = tuple(StepLine(number=number, name="", status=status, took_ns=1) for number, status in ((1, "failed"), (2, "missing")))
+    failed = Verdict(value=Value.FAILED, text="it connects", step=1)
+    missed = [Verdict(value=Value.INCONCLUSIVE, text=f"later {at}", step=2, reached=False) for at in range(9)]
+    report = blank(value=Value.FAILED, status="failed", steps=steps, verdicts=(failed, *missed))
+    told = render(report, colour=False)
+    assert "\n\n  · 9 more expectations were not reached: the run ended in step 1\n\n  1 failed, 9 inconclusive" in told
+    assert ("it connects" in told, "later" in told, "more findings" in told) == (True, False, False)
+    whole = render(report, colour=False, verbose=1)
+    assert whole.count("expected  later") == 9
+    assert "not reached" not in whole
+
+
+def test_what_a_failed_step_did_not_come_to_where_the_run_went_on():
+    steps = tuple(StepLine(number=number, name="", status=status, took_ns=1) for number, status in ((1, "failed"), (2, "done")))
+    missed = Verdict(value=Value.INCONCLUSIVE, text="later", step=1, reached=False)
+    report = blank(value=Value.INCONCLUSIVE, status="failed", steps=steps, verdicts=(missed,))
+    assert "  · 1 expectation was not reached: its step failed before" in render(report, colour=False)
+
+
+def test_a_run_that_was_stopped_says_why_and_what_it_ended_before():
+    stop = Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason="interrupted by SIGINT")
+    missed = Verdict(value=Value.INCONCLUSIVE, text="later", step=1, reached=False)
+    report = blank(value=Value.INCONCLUSIVE, status="interrupted", reason="interrupted by SIGINT", verdicts=(stop, missed))
+    assert render(report, colour=False).splitlines()[1:4] == [
+        "  interrupted by SIGINT",
+        "",
+        "  · 1 expectation was not reached: the run ended before its first step",
+    ]
+
+
+def test_a_suite_that_was_stopped_counts_what_never_ran():
+    stopped = blank(run_id="2", value=Value.INCONCLUSIVE, status="interrupted", reason="interrupted by SIGINT", start_ns=5_000_000)
+    told = render_suite([blank(), stopped], colour=False, wanted=4)
+    assert told.splitlines()[-1] == "1 passed, 1 interrupted, 2 not run  in 6.0 ms"
+    assert render_suite([blank()], colour=False, wanted=1) == "1 passed  in 1.0 ms"
+
+
+def test_a_run_that_could_not_be_kept_is_offered_to_nobody():
+    report = blank(value=Value.ERROR, status="error", verdicts=(Verdict(value=Value.ERROR, text="the run", reason="the disk is full"),))
+    assert "orchestrate show" not in render(report, colour=False)
+    assert "orchestrate show" in render(replace(report, directory="runs/x/1"), colour=False)

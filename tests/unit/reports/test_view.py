@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Value
-from orchestrator.reports import view
+from orchestrator.reports import terminal, view
 from orchestrator.reports.drawing.ink import fit
 from orchestrator.reports.listing import render_runs, render_show, row_of
 from orchestrator.reports.terminal import render, render_suite
@@ -47,7 +47,7 @@ def test_verbose_shows_more(reports, stream):
 def test_of_several_runs_the_end_is_a_tally_with_what_needs_an_eye(reports, stream, cases, verbose):
     made = [reports[case]() for case in cases]
     View(stream, labels=("a", "b"), verbose=verbose).summary(made)
-    assert stream.shown == render_suite(made, colour=False, verbose=verbose) + "\n"
+    assert stream.shown == render_suite(made, colour=False, verbose=verbose, wanted=2) + "\n"
 
 
 def test_a_stored_run(reports, stream):
@@ -84,7 +84,8 @@ def test_while_hosts_stay_up_the_report_so_far_takes_the_place_of_what_was_watch
     shown.hold(report, ["romeo", "juliet"])
     assert closed == ["", ""]
     assert stream.shown.startswith(render(report, colour=False) + "\n\nThe hosts stay up.")
-    assert "\n  orchestrate shell romeo\n  orchestrate shell juliet\nCtrl-C" in stream.shown
+    ways = "".join(f"\n  orchestrate shell --run {report.run_id}{terminal.runs_option(report)} {host}" for host in ("romeo", "juliet"))
+    assert f"{ways}\nCtrl-C here takes them down.\n" in stream.shown
 
 
 def test_what_was_told_while_hosts_stayed_up_is_not_told_again(reports, stream):
@@ -110,13 +111,16 @@ def test_what_became_known_since_is_told_whole(reports, stream):
 
 def test_of_several_runs_each_is_entered_by_its_id(reports, stream):
     report = replace(reports["pass"](), directory="/var/tmp/my labs/x/20260714T101503Z-7f3a9c")
-    View(stream, labels=("a", "b")).hold(report, ["romeo"])
+    shown = View(stream, labels=("a", "b", "c"), quiet=True)
+    shown.progress()
+    shown.hold(report, ["romeo"])
+    assert "Ctrl-C here takes them down and goes on with the next run (2 more).\n" in stream.shown
     assert "\n  orchestrate shell --run 7f3a9c --runs '/var/tmp/my labs' romeo\n" in stream.shown
 
 
 def test_how_runs_are_watched(stream, monkeypatch):
     asked = []
-    monkeypatch.setattr(view, "progress", lambda *arguments: asked.append(arguments) or view.Silent())
+    monkeypatch.setattr(view, "progress", lambda *arguments: asked.append(arguments[:-1]) or view.Silent())
     View(stream, jobs=3, labels=("a", "b"), verbose=2).progress()
     View(stream).progress()
     assert asked == [(stream, 3, True, ("a", "b")), (stream, 1, False, ())]

@@ -100,6 +100,14 @@ def test_the_run_with_such_a_host(runs):
     assert str(caught.value) == told
 
 
+def test_what_a_shell_can_complete(runs, tmp_path):
+    root, made = runs
+    keep(made[0], ME, romeo=ME, juliet=OTHER)
+    assert store.live_hosts(root) == ["juliet", "romeo"]
+    assert store.names_of_runs(root) == ["latest", "bind", "refused", "aa1111", "7f0000", "7f3a9c"]
+    assert store.names_of_runs(tmp_path / "nowhere") == store.live_hosts(tmp_path / "nowhere") == []
+
+
 def test_a_controller_that_was_killed_left_no_hosts(runs):
     root, made = runs
     keep(made[0], ME, romeo=ME)
