@@ -31,7 +31,7 @@ def action(key: str = "1.1", outcome: Outcome | None = None) -> PlannedAction:
 
 def live(state: State = State.LISTEN, **fields) -> SocketExpectation:
     pattern = SocketPattern(local=Place(port=4000))
-    return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=1, states=(state,), text="romeo listens", **fields)
+    return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=0, states=(state,), text="romeo listens", **fields)
 
 
 def packets(**fields) -> PacketsExpectation:
