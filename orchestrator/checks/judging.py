@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from orchestrator.checks import path, wire
 from orchestrator.checks.application import judge_outcome
 from orchestrator.checks.kernel import describe, judge_live
 from orchestrator.checks.ledger import Ledger
@@ -41,20 +42,12 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
     for step in plan.steps:
         verdicts += court.step(step)
     for expectation in plan.expect:
-        verdicts += [_of_a_part(record, verdict) for verdict in court.expectation(expectation, -1, None)]
+        verdicts += court.of_the_whole(expectation)
     verdicts += _unexplained(record, verdicts)
     if record.status == "interrupted":
         verdicts = [_unless_harness(verdict) for verdict in verdicts]
     completed = Verdict(value=Value.PASSED, text="the run completed", reason="nothing else was expected of it")
     return Verdicts(verdicts=tuple(verdicts) or (completed,))
-
-
-def _of_a_part(record: RunRecord, verdict: Verdict) -> Verdict:
-    """What speaks of the whole run cannot fail on a part of it: what was expected may have been still to come."""
-    whole = record.status not in {"interrupted", "error"} and all(step.status not in {"missing", "running"} for step in record.steps)
-    if whole or verdict.value is not Value.FAILED:
-        return verdict
-    return replace(verdict, value=Value.INCONCLUSIVE, reason=f"the run ended before its last step; until then: {verdict.reason}")
 
 
 def _unless_harness(verdict: Verdict) -> Verdict:
@@ -104,14 +97,38 @@ class _Court:
             return [Verdict(value=Value.SKIPPED, text=text, where=expectation.where, step=step, reason=expectation.skip)]
         return list(_guarded(lambda: (self._judge(expectation, index, step),), text, expectation.where, step))
 
+    def of_the_whole(self, expectation: AnyExpectation) -> list[Verdict]:
+        """Judge what speaks of the whole run. On a part of it only a contradiction fails: what is merely missing may have been to come."""
+        verdicts = self.expectation(expectation, -1, None)
+        whole = self._record.status not in {"interrupted", "error"} and all(self._ran_to_its_end(step) for step in self._record.steps)
+        failed = any(verdict.value is Value.FAILED for verdict in verdicts)
+        if whole or not failed or self._contradicted(expectation):
+            return verdicts
+        return [
+            replace(verdict, value=Value.INCONCLUSIVE, reason=f"the run ended before its last step; until then: {verdict.reason}")
+            for verdict in verdicts
+        ]
+
+    @staticmethod
+    def _ran_to_its_end(step: StepRecord) -> bool:
+        return step.status not in {"missing", "running"}
+
+    def _contradicted(self, expectation: AnyExpectation) -> bool:
+        """Whether nothing that was still to come could have mended it. Where the harness broke, what was seen may be its doing."""
+        if self._record.status != "failed" or self._lost or isinstance(expectation, Live):
+            return False
+        if isinstance(expectation, PathExpectation):
+            return path.contradicted(expectation, self._plan, self._record, self._evidence)
+        return wire.contradicted(expectation, self._plan, self._record, self._evidence)
+
     def _judge(self, expectation: AnyExpectation, index: int, step: int | None) -> Verdict:
         if isinstance(expectation, Live):
             at = step if step is not None else self._last_step()
             return judge_live(expectation, index, at, self._plan, self._record)
-        path = isinstance(expectation, PathExpectation)
+        inferred = isinstance(expectation, PathExpectation)
         since = step if isinstance(expectation, PathExpectation) or expectation.step is None else expectation.step
         if since is not None and not self._ran(since):
-            witness = "inferred" if path else "wire"
+            witness = "inferred" if inferred else "wire"
             reason = f"the run ended before step {since}"
             return Verdict(
                 value=Value.INCONCLUSIVE, text=_text(expectation), where=expectation.where, step=since, witness=witness, reason=reason

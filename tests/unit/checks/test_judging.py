@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.checks import judge, judging
-from orchestrator.model.evidence import Evidence
+from orchestrator.model.evidence import Evidence, History, Transition
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, HostRecord, RunRecord, Sample, StepRecord
 from orchestrator.model.tcp import State
@@ -208,6 +208,28 @@ def test_what_speaks_of_a_whole_run_does_not_fail_on_a_part_of_it(witnesses):
     assert (part.value, part.reason) == (Value.INCONCLUSIVE, "the run ended before its last step; until then: nothing was captured")
     (whole,) = judge(wanted, run(steps=("done", "done")), Evidence()).verdicts
     assert (whole.value, whole.reason) == (Value.FAILED, "nothing was captured")
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "lost", "value"),
+    [
+        (State.LISTEN, "failed", "", Value.FAILED),
+        (State.CLOSED, "failed", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "interrupted", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "error", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "failed", "its channel ended", Value.INCONCLUSIVE),
+    ],
+)
+def test_what_is_disproved_fails_on_a_part_too(seen, status, lost, value):
+    wanted = PathExpectation(where=HERE, host="romeo", socket="sock", states=(State.CLOSED, State.SYN_SENT))
+    history = History(
+        host="romeo", local="", peer="", sockets=("sock",), transitions=(Transition(at_ns=1, state=seen, cause="x", source="call"),)
+    )
+    record = run(status, steps=("failed", "missing"), hosts=(HostRecord(name="romeo", lost=lost),))
+    verdicts = judge(plan(step(1), step(2), expect=(wanted,)), record, Evidence(histories=(history,))).verdicts
+    (verdict,) = [one for one in verdicts if one.witness == "inferred"]
+    assert verdict.value is value
+    assert ("until then" in verdict.reason) == (value is Value.INCONCLUSIVE)
 
 
 # -- nothing goes wrong in silence
