@@ -11,10 +11,10 @@ from orchestrator.checks.ledger import Ledger
 from orchestrator.model.plan import PlannedAction
 from orchestrator.model.record import ActionRecord
 from orchestrator.model.verdict import Value, Verdict
-from orchestrator.model.words.actions import Run, Start, Wait, typed
+from orchestrator.model.words.actions import Calls, Run, Start, Wait, typed
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Where
-from orchestrator.readings.outcome import early, gave, literal, raises, returns, writes
+from orchestrator.readings.outcome import early, gave, literal, raises, returns, trouble_of, writes
 
 _EXCERPT_LINES = 8
 
@@ -75,7 +75,16 @@ def _overdue(step: int, planned: PlannedAction, told: ActionRecord, ledger: Ledg
     elif isinstance(planned.action, Wait) and awaited is not planned:
         reason = f"timed out after {limit}, {planned.action.on} was still in {_doing(awaited, told)}"
     value = Value.INCONCLUSIVE if unread else Value.FAILED
+    reason += _longer(planned)
     return _verdict(value, step, planned, wish=_wish(planned.outcome), reason=reason, saw="timeout", excerpt=_output(told))
+
+
+def _longer(planned: PlannedAction) -> str:
+    """What to write in the step of what blocks, so that it is not ended; nothing for what should not block."""
+    if not isinstance(planned.action, Calls | Run | Wait):
+        return ""
+    meanwhile = "" if planned.background or isinstance(planned.action, Wait) else "; to go on meanwhile: background: true"
+    return f"; longer: timeout: {planned.timeout_ns * 4 / 1e9:g}s{meanwhile}"
 
 
 def _readiness(action: Start) -> str:
@@ -152,7 +161,8 @@ def _trouble(planned: PlannedAction, told: ActionRecord, ledger: Ledger) -> str:
         elsewhere = (planned, ledger.awaited(planned), *ledger.waits(planned))
         if any(other.outcome is not None and raises(other.outcome, told) for other in elsewhere):
             return ""
-        return f"it {gave(told)}, which nobody expected"
+        tail = "" if told.exceptions[:1] == ("ChangeRefused",) else ", which nobody expected"
+        return f"{trouble_of(planned.action, told)}{tail}"
     asked = planned.outcome is not None and planned.outcome.has_return
     if isinstance(planned.action, Run) and not asked and told.value not in {None, 0}:
         return f"it ended with exit status {told.value}" if told.value > 0 else f"it was ended by signal {-told.value}"

@@ -12,6 +12,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from orchestrator.checks import path, wire
 from orchestrator.checks.application import judge_outcome
 from orchestrator.checks.kernel import describe, judge_live
 from orchestrator.checks.ledger import Ledger
@@ -44,21 +45,13 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
     for step in plan.steps:
         verdicts += court.step(step)
     for expectation in plan.expect:
-        verdicts += [_of_a_part(record, verdict) for verdict in court.expectation(expectation, -1, None)]
+        verdicts += court.weighed(expectation, -1, None)
     verdicts = [replace(verdict, reached=False) if _NEVER_CAME.match(verdict.reason) else verdict for verdict in verdicts]
     verdicts += _unexplained(record, verdicts)
     if record.status == "interrupted":
         verdicts = [_unless_harness(verdict) for verdict in verdicts]
     completed = Verdict(value=Value.PASSED, text="the run completed", reason="nothing else was expected of it")
     return Verdicts(verdicts=tuple(verdicts) or (completed,))
-
-
-def _of_a_part(record: RunRecord, verdict: Verdict) -> Verdict:
-    """What speaks of the whole run cannot fail on a part of it: what was expected may have been still to come."""
-    whole = record.status not in {"interrupted", "error"} and all(step.status not in {"missing", "running"} for step in record.steps)
-    if whole or verdict.value is not Value.FAILED:
-        return verdict
-    return replace(verdict, value=Value.INCONCLUSIVE, reason=f"the run ended before its last step; until then: {verdict.reason}")
 
 
 def _unless_harness(verdict: Verdict) -> Verdict:
@@ -98,7 +91,7 @@ class _Court:
             check = partial(judge_outcome, planned.number, action, self._ledger)
             verdicts += _guarded(check, f"{action.host}: {typed(action.action)}", action.where, planned.number)
         for index, expectation in enumerate(planned.expect):
-            verdicts += self.expectation(expectation, index, planned.number)
+            verdicts += self.weighed(expectation, index, planned.number)
         return verdicts + self._of_failed_step(planned, told, verdicts)
 
     def expectation(self, expectation: AnyExpectation, index: int, step: int | None) -> list[Verdict]:
@@ -108,14 +101,45 @@ class _Court:
             return [Verdict(value=Value.SKIPPED, text=text, where=expectation.where, step=step, reason=expectation.skip)]
         return list(_guarded(lambda: (self._judge(expectation, index, step),), text, expectation.where, step))
 
+    def weighed(self, expectation: AnyExpectation, index: int, step: int | None) -> list[Verdict]:
+        """Judge one expectation; where the run was cut short in what it speaks of, only by what nothing to come could have changed."""
+        verdicts = self.expectation(expectation, index, step)
+        about = step if isinstance(expectation, Live | PathExpectation) or expectation.step is None else expectation.step
+        if not self._is_part(about) or (isinstance(expectation, Live) and step is not None):
+            return verdicts
+        return [self._of_a_part(expectation, verdict) for verdict in verdicts]
+
+    def _is_part(self, step: int | None) -> bool:
+        """Whether more would have come of what an expectation of ``step`` (``None``: of the whole run) speaks of."""
+        stopped = self._record.status in {"interrupted", "error"}
+        if step is None:
+            return stopped or any(told.status in {"missing", "running"} for told in self._record.steps)
+        return stopped and step == self._last_step()
+
+    def _of_a_part(self, expectation: AnyExpectation, verdict: Verdict) -> Verdict:
+        may_mend = verdict.value is Value.FAILED and not self._contradicted(expectation)
+        may_break = verdict.value is Value.PASSED and not _is_lasting(expectation)
+        if not may_mend and not may_break:
+            return verdict
+        reason = f"the run ended before its last step; until then: {verdict.reason or 'it held'}"
+        return replace(verdict, value=Value.INCONCLUSIVE, reason=reason)
+
+    def _contradicted(self, expectation: AnyExpectation) -> bool:
+        """Whether nothing that was still to come could have mended it. Where the harness broke, what was seen may be its doing."""
+        if self._record.status != "failed" or self._lost or isinstance(expectation, Live):
+            return False
+        if isinstance(expectation, PathExpectation):
+            return path.contradicted(expectation, self._plan, self._record, self._evidence)
+        return wire.contradicted(expectation, self._plan, self._record, self._evidence)
+
     def _judge(self, expectation: AnyExpectation, index: int, step: int | None) -> Verdict:
         if isinstance(expectation, Live):
             at = step if step is not None else self._last_step()
             return judge_live(expectation, index, at, self._plan, self._record)
-        path = isinstance(expectation, PathExpectation)
+        inferred = isinstance(expectation, PathExpectation)
         since = step if isinstance(expectation, PathExpectation) or expectation.step is None else expectation.step
         if since is not None and not self._ran(since):
-            witness = "inferred" if path else "wire"
+            witness = "inferred" if inferred else "wire"
             reason = f"the run ended before step {since}"
             return Verdict(
                 value=Value.INCONCLUSIVE, text=_text(expectation), where=expectation.where, step=since, witness=witness, reason=reason
@@ -151,6 +175,13 @@ def _guarded(check: Callable[[], tuple[Verdict, ...]], text: str, where: Where, 
     except Exception as error:  # noqa: BLE001 - whatever a check stumbles over, it is never a pass
         reason = f"the check itself failed: {type(error).__name__}: {error}"
         return (Verdict(value=Value.ERROR, text=text, where=where, step=step, reason=reason),)
+
+
+def _is_lasting(expectation: AnyExpectation) -> bool:
+    """Whether what holds now cannot cease to hold later; of a live expectation it was asked when it was meant to hold."""
+    if isinstance(expectation, PathExpectation):
+        return False
+    return isinstance(expectation, Live) or wire.is_lasting(expectation)
 
 
 def _text(expectation: AnyExpectation) -> str:

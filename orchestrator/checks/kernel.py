@@ -1,7 +1,8 @@
 """Live expectations judged again, on the samples that the run recorded. The kernel's testimony (a program's output is the application's).
 
 Knows no host and asks nobody. What surprises: while an expectation is the one that the engine polled, only the samples taken for it count;
-once it was changed, any sample of the same step, host and source may serve, because nobody can go back and ask.
+once it was changed, any sample of the same step, host and source may serve, because nobody can go back and ask. The engine stops asking
+when what it was told to wait for holds, so that what was changed fails only where the samples cover its patience.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: Run
     for _, opinion in judged:
         if opinion.holds:
             return _verdict(Value.PASSED, expectation, step, excerpt=opinion.excerpt)
-    return _not_held(expectation, step, (own or judged)[-1], len(judged))
+    waited_ns = max(sample.at_ns for sample, _ in judged) - _over_since(step, record)
+    return _not_held(expectation, step, (own or judged)[-1], len(judged), max(waited_ns, 0))
 
 
 def _verdict(  # noqa: PLR0913 - the fields of a verdict
@@ -46,17 +48,28 @@ def _verdict(  # noqa: PLR0913 - the fields of a verdict
     return Verdict(value=value, text=text, where=expectation.where, step=step, witness=witness, reason=reason, saw=saw, excerpt=excerpt)
 
 
-def _not_held(expectation: Live, step: int, newest: tuple[Sample, Held], number: int) -> Verdict:
+def _not_held(expectation: Live, step: int, newest: tuple[Sample, Held], number: int, waited_ns: int) -> Verdict:
     sample, last = newest
+    source, patience = source_of(expectation), f"{expectation.within_ns / 1e9:g} s"
     if last.problem:
-        reason = f"what {source_of(expectation)} said on {expectation.host} cannot be read: {last.problem}"
+        reason = f"what {source} said on {expectation.host} cannot be read: {last.problem}"
         return _verdict(Value.ERROR, expectation, step, reason=reason)
-    times = "once" if number == 1 else f"{number} times within {expectation.within_ns / 1e9:g} s"
-    reason = f"asked {source_of(expectation)} on {expectation.host} {times}, it never held"
+    whole = waited_ns >= expectation.within_ns
+    times = "once" if number == 1 else f"{number} times" + (f" within {patience}" if whole else "")
+    reason = f"asked {source} on {expectation.host} {times}, it never held"
     if sample.clipped:
         reason += ", but not all that it wrote was kept"
-    value = Value.INCONCLUSIVE if sample.clipped else Value.FAILED
+    if not whole:
+        reason += f", but it was asked for only {waited_ns / 1e9:.3g} s of its {patience} of patience"
+    value = Value.FAILED if whole and not sample.clipped else Value.INCONCLUSIVE
     return _verdict(value, expectation, step, reason=reason, saw=last.saw, excerpt=last.excerpt)
+
+
+def _over_since(step: int, record: RunRecord) -> int:
+    """When the last action of the step had ended (or began, if it runs in the background), and patience began."""
+    began = [one.start_ns for one in record.steps if one.number == step]
+    ended = [one.start_ns if one.background else one.end_ns for one in record.actions if one.step == step]
+    return max(began + ended, default=0)
 
 
 def _samples(expectation: Live, index: int, step: int, record: RunRecord) -> list[Sample]:

@@ -14,6 +14,7 @@ from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.tcp import State
 from orchestrator.model.verdict import Value, Verdict
+from orchestrator.model.words.actions import Calls
 from orchestrator.model.words.expectations import PathExpectation
 
 _EXCERPT_LINES = 12
@@ -24,12 +25,11 @@ def judge_path(expectation: PathExpectation, plan: Plan, record: RunRecord, evid
     """Judge the states that one socket of the scenario's went through."""
     if expectation.witness == "trace":
         return _verdict(expectation, Value.INCONCLUSIVE, reason="the kernel's trace was not recorded")
-    named = [one for one in evidence.histories if one.host == expectation.host and expectation.socket in one.sockets]
-    if not named:
+    history = _meant(expectation, evidence)
+    if history is None:
         reason = f"nothing tells the states of {expectation.socket!r} on {expectation.host}"
         return _verdict(expectation, Value.INCONCLUSIVE, reason=reason)
-    history = max(named, key=_since)
-    seen = tuple(transition.state for transition in history.transitions)
+    seen = _states(history)
     if history.question:
         return _verdict(
             expectation, Value.INCONCLUSIVE, reason=history.question, saw=_path(seen), excerpt=_excerpt(history, run_ns=record.start_ns)
@@ -47,13 +47,36 @@ def judge_path(expectation: PathExpectation, plan: Plan, record: RunRecord, evid
     )
 
 
+def contradicted(expectation: PathExpectation, plan: Plan, record: RunRecord, evidence: Evidence) -> bool:
+    """Whether nothing that may come later can make it hold: another state was seen than expected, and no other socket can take the name."""
+    history = _meant(expectation, evidence)
+    seen = () if history is None else _states(history)
+    return seen != expectation.states[: len(seen)] and not _may_be_bound_again(expectation, plan, record)
+
+
+def _may_be_bound_again(expectation: PathExpectation, plan: Plan, record: RunRecord) -> bool:
+    over = {step.number for step in record.steps if step.status in {"done", "skipped"}}
+    left = (action for step in plan.steps if step.number not in over for action in step.actions if action.host == expectation.host)
+    return any(expectation.socket in call.names for action in left if isinstance(action.action, Calls) for call in action.action.calls)
+
+
+def _meant(expectation: PathExpectation, evidence: Evidence) -> History | None:
+    """Of a name that was bound again the last socket is meant."""
+    named = [one for one in evidence.histories if one.host == expectation.host and expectation.socket in one.sockets]
+    return max(named, key=_since, default=None)
+
+
+def _states(history: History) -> tuple[State, ...]:
+    return tuple(transition.state for transition in history.transitions)
+
+
 def _verdict(expectation: PathExpectation, value: Value, *, reason: str, saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
     text = expectation.text or f"{expectation.host}: {expectation.socket} goes through {_path(expectation.states)}"
     return Verdict(value=value, text=text, where=expectation.where, witness="inferred", reason=reason, saw=saw, excerpt=excerpt)
 
 
 def _since(history: History) -> int:
-    """When it began: of a name that was bound again the last socket is meant."""
+    """When it began."""
     return history.transitions[0].at_ns if history.transitions else 0
 
 

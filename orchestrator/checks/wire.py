@@ -43,6 +43,29 @@ def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evid
     return _count(expectation, expectation.count or _AT_LEAST_ONE, found, messages or segments, unseen)
 
 
+def contradicted(expectation: WireExpectation, plan: Plan, record: RunRecord, evidence: Evidence) -> bool:
+    """Whether no later segment can make it hold: one was captured that no line was left for.
+
+    Which segments are a ``connection``'s may be known better later, so that nothing is settled there.
+    """
+    segments = spoken_of(expectation, plan, record, evidence)
+    if isinstance(segments, str) or not isinstance(expectation, PacketsExpectation) or expectation.connection is not None:
+        return False
+    where = parting(_lines(expectation, plan), segments)
+    return where is not None and where.segment is not None
+
+
+def is_lasting(expectation: WireExpectation) -> bool:
+    """Whether it goes on to hold, once it does, whatever is captured later."""
+    if isinstance(expectation, PacketsExpectation):
+        return bool(expectation.lines) and isinstance(expectation.lines[-1], Gap)
+    return (expectation.count or _AT_LEAST_ONE).operator in {">", ">="}
+
+
+def _lines(expectation: PacketsExpectation, plan: Plan) -> list[Line | None]:
+    return [None if isinstance(line, Gap) else Line(line, plan.testbed.topology) for line in expectation.lines]
+
+
 def _verdict(expectation: WireExpectation, value: Value, *, reason: str = "", saw: str = "", excerpt: tuple[str, ...] = ()) -> Verdict:
     return Verdict(
         value=value,
@@ -86,7 +109,7 @@ def _count(
 
 
 def _packets(expectation: PacketsExpectation, plan: Plan, segments: Sequence[Segment], unseen: str) -> Verdict:
-    lines = [None if isinstance(line, Gap) else Line(line, plan.testbed.topology) for line in expectation.lines]
+    lines = _lines(expectation, plan)
     where = parting(lines, segments)
     if where is None:
         return _verdict(

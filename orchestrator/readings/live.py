@@ -78,7 +78,8 @@ def _counter_held(expectation: ToolExpectation, text: str, baseline: str) -> Hel
     name = expectation.pattern
     number = nstat.increase(text, baseline, name)
     if number is None:
-        return Held(holds=False, saw=f"this kernel has no counter named {name}")
+        near = nstat.nearest(text, name)
+        return Held(holds=False, saw=f"this kernel has no counter named {name}" + (f", did you mean {near}?" if near else ""))
     lines = [line for line in text.splitlines() if line.split()[:1] == [name]]
     return Held(holds=_as_many(expectation, number), saw=f"{name} grew by {number}", excerpt=_last(lines))
 

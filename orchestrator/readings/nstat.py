@@ -35,3 +35,10 @@ def increase(text: str, baseline: str, name: str) -> int | None:
     if name not in now and not re.fullmatch(_APPEARS_LATE, name):
         return None
     return now.get(name, 0) - counters(baseline).get(name, 0)
+
+
+def nearest(text: str, name: str) -> str:
+    """The counter whose name comes nearest to ``name``; empty where none is near."""
+    import difflib  # only for a name that is misspelt
+
+    return next(iter(difflib.get_close_matches(name, counters(text), n=1, cutoff=0.65)), "")

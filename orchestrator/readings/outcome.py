@@ -11,10 +11,11 @@ import re
 from orchestrator.agent.protocol import decode_value
 from orchestrator.model.plan import PlannedAction
 from orchestrator.model.record import ActionRecord
-from orchestrator.model.words.actions import Action, Calls, Run
+from orchestrator.model.words.actions import Action, Calls, Iptables, Run
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Json
 
+_PORT_UNKNOWN = re.compile(r'unknown option "--[sd]port"')
 _COMMAND_LINE = re.compile(r"\A\S+ -w \d+ .*? --comment orchestrate:\S+: ", re.DOTALL)
 
 
@@ -57,7 +58,7 @@ def unmet(action: PlannedAction, told: ActionRecord, awaited: PlannedAction) -> 
     if trouble := early(awaited.action, told):
         return trouble
     if told.exceptions:
-        return "" if raises(wanted, told) else f"it {gave(told)}"
+        return "" if raises(wanted, told) else trouble_of(action.action, told)
     if wanted.raises is not None:
         return f"it {gave(told)}, {wanted.raises} was expected"
     return _unmet_value(action, wanted, told)
@@ -83,6 +84,15 @@ def gave(told: ActionRecord) -> str:
     if told.exceptions or told.status == "raised":
         return f"raised {exception(told.exceptions, told.errno, told.message)}"
     return f"returned {literal(value_of(told))}"
+
+
+def trouble_of(action: Action, told: ActionRecord) -> str:
+    """What went wrong, as a sentence: where a tool refused, in its own words, with what was probably forgotten."""
+    if told.exceptions[:1] != ("ChangeRefused",):
+        return f"it {gave(told)}"
+    portless = isinstance(action, Iptables) and not {"-p", "--protocol", "--proto"} & set(action.words)
+    hint = ": did you forget '-p tcp'?" if portless and _PORT_UNKNOWN.search(told.message) else ""
+    return _last_words(told.message) + hint
 
 
 def _last_words(message: str) -> str:

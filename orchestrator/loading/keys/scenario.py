@@ -68,7 +68,7 @@ SCENARIO = Keys(
         "offload": Key(OFFLOAD_VALUES, "Offloads of the experiment interfaces for the run; all are off if left out."),
         "needs": Key(_NEEDS, "What hosts must have, else the scenario is skipped."),
         "timeout": Key(words.DURATION, "The deadline of the whole run (60s)."),
-        "waits": Key(words.DURATION, "What the kernel itself takes, so that it is not counted as ours."),
+        "waits": Key(words.DURATION, "What the lab must wait for because the kernel takes that long: added to timeout (0s)."),
         "alone": Key(words.FLAG, "Not beside other scenarios, because its timing matters."),
         "on_failure": Key(words.ON_FAILURE, "stop, or go on with the next step."),
         "steps": Key(Later(STEPS), "What is done, in this order."),

@@ -6,6 +6,7 @@ makes two things called ``x``, and only ``wait``, which needs no host, can be in
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestrator.agent.protocol import CALLS
@@ -21,6 +22,8 @@ from orchestrator.model.scenario import HostAction
 from orchestrator.model.words import actions as act
 from orchestrator.model.words.expectations import Outcome
 
+_SENDING = ("send", "sendall", "sendto")
+_MOST_SHOWN = 60
 _NO_HOST_NAMES = ("", "localhost", "<broadcast>")
 
 
@@ -117,6 +120,7 @@ def _action(key: str, fields: Fields, host: str, name: str, making: Making) -> a
     value, where = fields.get(key), fields.place(key)
     match key:
         case "call":
+            _check_bytes(fields, value, making)
             return act.Calls(calls=tuple(_call(marked, host, making) for marked in value))
         case "iptables":
             return act.Iptables(tool="ip6tables" if making.scene.family == "ipv6" else "iptables", words=value, name=name)
@@ -170,6 +174,22 @@ def _call(marked: Marked, host: str, making: Making) -> act.Call:
     if index is not None:
         _check_address(call.arguments[index]["tuple"][0], marked, making)
     return call
+
+
+def _check_bytes(fields: Fields, calls: Sequence[Marked], making: Making) -> None:
+    """Complain about text where a socket takes bytes, unless the step wants to see that very mistake."""
+    shown = "raises" in fields.broken or fields.get("raises") in ("TypeError", "Exception")
+    for marked in calls[:-1] if shown else calls:
+        call: act.Call = marked.value
+        if call.method in _SENDING and isinstance(call.arguments[0], str):
+            making.reader.complain(marked.where, f"{call.method} takes bytes, not text: write {_as_bytes(call.arguments[0])}")
+
+
+def _as_bytes(text: str) -> str:
+    plain = text.isascii() and text.isprintable() and not set(text) & set('"\\')
+    if len(text) > _MOST_SHOWN:
+        return 'b"..." or "...".encode()'
+    return f'b"{text}"' if plain else f"{text!r}.encode()"
 
 
 def _check_address(text: str, marked: Marked, making: Making) -> None:

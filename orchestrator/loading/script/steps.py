@@ -20,7 +20,7 @@ from orchestrator.loading.script.expectations import PATIENCE_NS, Asking, condit
 from orchestrator.loading.script.names import Names
 from orchestrator.loading.script.scene import Scene
 from orchestrator.loading.source.documents import Mapping, Node, Sequence
-from orchestrator.loading.source.problems import Refused, suggestion
+from orchestrator.loading.source.problems import Refused, nearest, suggestion
 from orchestrator.loading.source.reader import Reader
 from orchestrator.model.scenario import HostAction, Step, Timing
 from orchestrator.model.words.actions import Calls
@@ -34,6 +34,17 @@ LARGEST_PROGRAM = MAX_FRAME_BYTES - (2 << 20)
 """What all the steps may tell one host, in bytes: it travels as one frame, with the parameters that are pinned."""
 _ENVELOPE_BYTES, _ADDRESS_BYTES = 200, 40
 """What is put around an action on its way, and what an address that planning puts in may add."""
+
+
+def _may_make_names(fields: Fields) -> bool:
+    """Whether what could not be read in a step may have made a name; a key that is misspelt makes what the one that it resembles makes."""
+    return any((key if key in STEP.table else _resembled(key)) not in _HARMLESS for key in fields.broken)
+
+
+def _resembled(key: str) -> str:
+    """The key that ``key`` probably means. A misspelt ``name`` hides what ``after`` may refer to."""
+    near = nearest(key, STEP.table)
+    return "" if near == "name" else near
 
 
 class Script:
@@ -63,7 +74,7 @@ class Script:
     def _step(self, node: Node, reader: Reader) -> None:
         number = self._number = self._number + 1
         fields = STEP.read_as(f"step {number}", node, reader)
-        if fields.broken - _HARMLESS:
+        if _may_make_names(fields):
             self.names.doubt.present = True
         if "repeat" in fields or "repeat" in fields.broken:
             self._number -= 1
@@ -131,7 +142,7 @@ class Script:
             return (fields.get("host"),)
         if "hosts" in fields:
             return tuple(dict.fromkeys(marked.value for marked in fields.get("hosts")))
-        if fields.broken - _HARMLESS:
+        if _may_make_names(fields):
             return ()
         if "wait" in fields:
             return waiting_host(fields, making)

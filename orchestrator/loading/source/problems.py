@@ -53,12 +53,18 @@ class Complaints:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``, did you mean 'address'?`` or nothing; to stand at the end of a sentence."""
+    near = nearest(word, known)
+    return f", did you mean '{near}'?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that ``word`` probably means; empty where none is near."""
     import difflib
 
     names = sorted(known)[:_MOST_NAMES]
     by_folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.65)
-    return f", did you mean '{by_folded[close[0]]}'?" if close else ""
+    return by_folded[close[0]] if close else ""
 
 
 def listed(words: Iterable[str], last: str = "or") -> str:

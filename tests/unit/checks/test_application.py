@@ -90,6 +90,22 @@ def test_what_raised_without_being_expected_has_failed():
     assert verdict.reason == f"it raised {REFUSED_TEXT}, which nobody expected"
 
 
+def test_what_a_tool_refused_is_told_in_its_own_words():
+    words = """iptables v1.8.9 (nf_tables): Chain 'DORP' does not exist"""
+    told_of = told(status="raised", exceptions=("ChangeRefused",), message=f"{words}\nTry `iptables -h' or 'iptables --help' for more.")
+    rule = actions.Iptables(tool="iptables", words=("-A", "INPUT", "-j", "DORP"), name="r")
+    assert only(judged(planned(rule), told_of)).reason == words
+
+
+@pytest.mark.parametrize(("words", "hint"), [((), ": did you forget '-p tcp'?"), (("-p", "tcp"), ""), (("--protocol", "tcp"), "")])
+@pytest.mark.parametrize("option", ["--sport", "--dport"])
+def test_a_port_without_a_protocol(words, hint, option):
+    said = f'iptables v1.8.9 (nf_tables): unknown option "{option}"'
+    rule = actions.Iptables(tool="iptables", words=("-A", "INPUT", *words, option, "80"), name="r")
+    told_of = told(status="raised", exceptions=("ChangeRefused",), message=said)
+    assert only(judged(planned(rule), told_of)).reason == said + hint
+
+
 def test_an_exception_of_which_nothing_is_known():
     verdict = only(judged(planned(actions.Remove(name="r")), told(status="raised")))
     assert verdict.reason == "it raised an exception, which nobody expected"
@@ -305,7 +321,7 @@ def test_trouble_is_told_once_where_it_is_waited_for():
     assert (verdict.value, verdict.text) == (Value.FAILED, "romeo: wait for connecting")
     overdue = told(status="timeout", calls=(call("sock.connect(...)", "timeout"),))
     assert judged(background(), overdue, told("2.1", "timeout"), others=(wait(),)) == ()
-    assert only(judged(background(), overdue)).reason == "timed out after 5 s in sock.connect(...)"
+    assert only(judged(background(), overdue)).reason == "timed out after 5 s in sock.connect(...); longer: timeout: 20s"
 
 
 def test_a_wait_that_keeps_silent_about_trouble_is_told_of_it():
@@ -315,7 +331,7 @@ def test_a_wait_that_keeps_silent_about_trouble_is_told_of_it():
 
 def test_a_wait_for_what_is_not_recorded():
     assert judged(wait(), told("2.1"), others=(background(),)) == ()
-    assert only(judged(wait(), told("2.1", "timeout"))).reason == "timed out after 5 s in wait for connecting"
+    assert only(judged(wait(), told("2.1", "timeout"))).reason == "timed out after 5 s in wait for connecting; longer: timeout: 20s"
 
 
 def test_trouble_in_the_background_that_nobody_waits_for():
@@ -329,17 +345,22 @@ def test_trouble_that_is_expected_elsewhere_is_none():
     assert only(judged(background(), told(**RAISED), others=(wait(Outcome(raises="EPIPE")),))).value is Value.FAILED
 
 
+ADVICE = "; longer: timeout: 20s; to go on meanwhile: background: true"
+
+
 def test_a_call_that_timed_out():
     subject = planned(CONNECT)
     verdict = only(judged(subject, told(status="timeout", calls=(call("sock.connect(...)", "timeout"),))))
-    assert (verdict.value, verdict.reason, verdict.saw) == (Value.FAILED, "timed out after 5 s in sock.connect(...)", "timeout")
-    assert only(judged(planned(actions.Run(argv=("sleep", "9"))), told(status="timeout"))).reason == "timed out after 5 s in sleep 9"
+    assert (verdict.value, verdict.reason, verdict.saw) == (Value.FAILED, f"timed out after 5 s in sock.connect(...){ADVICE}", "timeout")
+    slept = only(judged(planned(actions.Run(argv=("sleep", "9"))), told(status="timeout")))
+    assert slept.reason == f"timed out after 5 s in sleep 9{ADVICE}"
+    assert only(judged(planned(actions.Remove(name="r")), told(status="timeout"))).reason.endswith("timed out after 5 s in remove r")
 
 
 def test_a_wait_that_timed_out_says_what_still_blocked():
     blocked = told(status="blocked", calls=(call("sock = socket.socket()"), call("sock.connect(...)", "blocked")))
     verdict = only(judged(wait(), told("2.1", "timeout"), blocked, others=(background(),)))
-    assert verdict.reason == "timed out after 5 s, connecting was still in sock.connect(...)"
+    assert verdict.reason == "timed out after 5 s, connecting was still in sock.connect(...); longer: timeout: 20s"
 
 
 @pytest.mark.parametrize("status", ["blocked", "running"])

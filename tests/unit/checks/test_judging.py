@@ -3,7 +3,7 @@
 import pytest
 
 from orchestrator.checks import judge, judging
-from orchestrator.model.evidence import Evidence
+from orchestrator.model.evidence import Evidence, History, Transition
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, HostRecord, RunRecord, Sample, StepRecord
 from orchestrator.model.tcp import State
@@ -18,6 +18,7 @@ from orchestrator.model.words.expectations import (
     SocketExpectation,
     SocketPattern,
 )
+from orchestrator.model.words.segments import Gap
 from orchestrator.model.words.values import Where
 
 HERE = Where(path="x.yaml", line=3)
@@ -31,7 +32,7 @@ def action(key: str = "1.1", outcome: Outcome | None = None) -> PlannedAction:
 
 def live(state: State = State.LISTEN, **fields) -> SocketExpectation:
     pattern = SocketPattern(local=Place(port=4000))
-    return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=1, states=(state,), text="romeo listens", **fields)
+    return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=0, states=(state,), text="romeo listens", **fields)
 
 
 def packets(**fields) -> PacketsExpectation:
@@ -169,10 +170,34 @@ def test_what_comes_after_the_end_is_inconclusive(witnesses):
         (Value.INCONCLUSIVE, "inferred"),
         (Value.INCONCLUSIVE, "wire"),
         (Value.PASSED, "wire"),
-        (Value.PASSED, "inferred"),
+        (Value.INCONCLUSIVE, "inferred"),
     ]
     assert (verdicts[3].reason, verdicts[3].step, verdicts[3].text) == ("the run ended before step 2", 2, "packets")
-    assert [one.reached for one in verdicts] == [True, *[False] * 5, True, True]
+    assert [one.reached for one in verdicts] == [True, *[False] * 5, True, False]
+
+
+@pytest.mark.parametrize(
+    ("expectation", "value"),
+    [
+        (packets(step=2), Value.INCONCLUSIVE),
+        (packets(step=2, lines=(Gap(),)), Value.PASSED),
+        (packets(step=1), Value.PASSED),
+        (path(), Value.INCONCLUSIVE),
+        (live(), Value.PASSED),
+    ],
+)
+def test_what_was_interrupted_passes_only_where_more_could_not_have_broken_it(witnesses, expectation, value):
+    wanted = plan(step(1), step(2), step(3), expect=(expectation,))
+    record = run("interrupted", steps=("done", "failed", "missing"), samples=(sample(LISTENING, 2, -1),))
+    assert [one.value for one in judge(wanted, record, Evidence()).verdicts if one.witness != "harness"] == [value]
+
+
+@pytest.mark.parametrize("status", ["interrupted", "error"])
+def test_what_a_step_that_was_interrupted_had_not_sent_yet_does_not_fail(witnesses, status):
+    witnesses["wire"] = Verdict(value=Value.FAILED, text="packets", where=HERE, witness="wire", reason="never came")
+    wanted = plan(step(1, expect=[packets(step=1)]), step(2, expect=[packets(step=2)]))
+    first, second = [one for one in judge(wanted, run(status, steps=("done", "failed")), Evidence()).verdicts if one.witness == "wire"]
+    assert (first.value, second.value) == (Value.FAILED, Value.INCONCLUSIVE)
 
 
 @pytest.mark.parametrize("name", ["wire", "path"])
@@ -210,6 +235,28 @@ def test_what_speaks_of_a_whole_run_does_not_fail_on_a_part_of_it(witnesses):
     (whole,) = judge(wanted, run(steps=("done", "done")), Evidence()).verdicts
     assert (whole.value, whole.reason) == (Value.FAILED, "nothing was captured")
     assert (failed.reached, part.reached, whole.reached) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "status", "lost", "value"),
+    [
+        (State.LISTEN, "failed", "", Value.FAILED),
+        (State.CLOSED, "failed", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "interrupted", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "error", "", Value.INCONCLUSIVE),
+        (State.LISTEN, "failed", "its channel ended", Value.INCONCLUSIVE),
+    ],
+)
+def test_what_is_disproved_fails_on_a_part_too(seen, status, lost, value):
+    wanted = PathExpectation(where=HERE, host="romeo", socket="sock", states=(State.CLOSED, State.SYN_SENT))
+    history = History(
+        host="romeo", local="", peer="", sockets=("sock",), transitions=(Transition(at_ns=1, state=seen, cause="x", source="call"),)
+    )
+    record = run(status, steps=("failed", "missing"), hosts=(HostRecord(name="romeo", lost=lost),))
+    verdicts = judge(plan(step(1), step(2), expect=(wanted,)), record, Evidence(histories=(history,))).verdicts
+    (verdict,) = [one for one in verdicts if one.witness == "inferred"]
+    assert verdict.value is value
+    assert ("until then" in verdict.reason) == (value is Value.INCONCLUSIVE)
 
 
 # -- nothing goes wrong in silence

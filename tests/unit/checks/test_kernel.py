@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.checks.kernel import describe, judge_live
 from orchestrator.model.plan import Plan
-from orchestrator.model.record import RunRecord, Sample, StepRecord
+from orchestrator.model.record import ActionRecord, RunRecord, Sample, StepRecord
 from orchestrator.model.tcp import State
 from orchestrator.model.topology import Testbed, Topology
 from orchestrator.model.verdict import Value
@@ -17,6 +17,7 @@ from orchestrator.model.words.expectations import (
     ToolExpectation,
 )
 from orchestrator.model.words.values import Comparison, Where
+from orchestrator.readings.live import source_of
 
 HERE = Where(path="x.yaml", line=3)
 PLAN = Plan(
@@ -38,13 +39,19 @@ def wanted(*states: State, text: str = "", **fields) -> SocketExpectation:
     return SocketExpectation(where=HERE, host="romeo", socket=pattern, within_ns=1_000_000_000, states=states, text=text, **fields)
 
 
-def sample(text: str, index: int = 0, *, holds: bool = False, step: int = 2, host: str = "romeo", source: str = "ss") -> Sample:
-    return Sample(step=step, host=host, source=source, at_ns=0, text=text, expectation=index, holds=holds)
+OVER_NS = 1_000_000_000
+"""When the patience of :func:`wanted` is over."""
 
 
-def judged(expectation, *samples: Sample, status: str = "done", index: int = 0, run: str = "completed"):
+def sample(
+    text: str, index: int = 0, *, holds: bool = False, step: int = 2, host: str = "romeo", source: str = "ss", at_ns: int = OVER_NS
+) -> Sample:
+    return Sample(step=step, host=host, source=source, at_ns=at_ns, text=text, expectation=index, holds=holds)
+
+
+def judged(expectation, *samples: Sample, status: str = "done", index: int = 0, run: str = "completed", actions=()):
     steps = (StepRecord(number=2, status=status),)
-    record = RunRecord(run_id="r", label="x", status=run, start_ns=0, end_ns=1, steps=steps, samples=samples)
+    record = RunRecord(run_id="r", label="x", status=run, start_ns=0, end_ns=1, steps=steps, samples=samples, actions=actions)
     return judge_live(expectation, index, 2, PLAN, record)
 
 
@@ -79,6 +86,41 @@ def test_one_opinion_that_differs_tells_that_it_was_changed():
     polled = (sample(SYN_SENT), sample(ESTABLISHED, holds=True), sample(closing, 1, holds=True))
     assert judged(wanted(State.CLOSING), *polled).value is Value.PASSED
     assert judged(wanted(State.LAST_ACK), *polled).value is Value.FAILED
+
+
+def test_what_was_not_asked_for_all_its_patience_has_not_failed():
+    verdict = judged(wanted(State.CLOSING), sample(ESTABLISHED, holds=True, at_ns=20_000_000))
+    assert (verdict.value, verdict.saw) == (Value.INCONCLUSIVE, "ESTABLISHED 10.0.0.1:40000 -> 10.0.0.2:4000")
+    assert verdict.reason == "asked ss on romeo once, it never held, but it was asked for only 0.02 s of its 1 s of patience"
+    later = sample(SYN_SENT, 1, at_ns=OVER_NS - 1)
+    assert judged(wanted(State.CLOSING), sample(ESTABLISHED, holds=True), later).value is Value.FAILED
+    assert judged(wanted(State.CLOSING), sample(ESTABLISHED, at_ns=0), later).value is Value.INCONCLUSIVE
+    assert judged(wanted(State.ESTABLISHED), sample(ESTABLISHED, holds=True, at_ns=0)).value is Value.PASSED
+
+
+@pytest.mark.parametrize(
+    ("expectation", "text"),
+    [
+        (RuleExpectation(where=HERE, host="romeo", rule="r", within_ns=OVER_NS, packets=Comparison(operator=">=", low=2)), ""),
+        *(
+            (ToolExpectation(where=HERE, host="romeo", tool=tool, pattern="TcpOutRsts", within_ns=OVER_NS), "TcpOutRsts 0 0.0")
+            for tool in ("lsof", "netstat", "nstat")
+        ),
+        (OutputExpectation(where=HERE, host="romeo", program="client", pattern="hello", within_ns=OVER_NS), "bye"),
+    ],
+    ids=lambda value: source_of(value) if hasattr(value, "host") else "",
+)
+def test_patience_counts_for_every_kind_of_expectation(expectation, text):
+    source = source_of(expectation)
+    text = "" if source in ("lsof", "netstat") else text
+    assert judged(expectation, sample(text, source=source)).value is Value.FAILED
+    assert judged(expectation, sample(text, source=source, at_ns=OVER_NS - 1)).value is Value.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("background", "value"), [(False, Value.INCONCLUSIVE), (True, Value.FAILED)])
+def test_patience_begins_when_the_actions_are_over(background, value):
+    acted = ActionRecord(id="2.1", host="romeo", step=2, status="done", start_ns=0, end_ns=OVER_NS // 2, background=background)
+    assert judged(wanted(State.CLOSING), sample(ESTABLISHED), actions=(acted,)).value is value
 
 
 def test_an_expectation_that_is_new_may_use_a_snapshot():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.checks.path import judge_path
+from orchestrator.checks.path import contradicted, judge_path
 from orchestrator.model.evidence import CaptureEvidence, Evidence, History, Transition
-from orchestrator.model.plan import Plan
-from orchestrator.model.record import RunRecord
+from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
+from orchestrator.model.record import RunRecord, StepRecord
 from orchestrator.model.tcp import State
 from orchestrator.model.topology import Testbed, Topology
 from orchestrator.model.verdict import Value
+from orchestrator.model.words.actions import Call, Calls
 from orchestrator.model.words.expectations import PathExpectation
 from orchestrator.model.words.values import Where
 
@@ -93,3 +94,37 @@ def test_of_a_name_that_was_bound_again_the_last_is_meant():
 
 def test_the_authors_own_text():
     assert judged(history("CLOSED"), states=("CLOSED",), text="never used").text == "never used"
+
+
+def settled(seen, *, rebinds=(), status="failed"):
+    """Whether ``CLOSED, SYN_SENT, CLOSED`` is contradicted by ``seen``, where a step of ``status`` was to make the sockets ``rebinds``."""
+    wanted = PathExpectation(where=HERE, host="romeo", socket="sock", states=(State.CLOSED, State.SYN_SENT, State.CLOSED))
+    calls = Calls(calls=tuple(Call(text="x", method="socket.socket", names=(name,)) for name in rebinds))
+    action = PlannedAction(id="1.1", host="romeo", action=calls, where=HERE, timeout_ns=1)
+    steps = (PlannedStep(number=1, name="", where=HERE, actions=(action,)),)
+    testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=(), networks=()), hosts=())
+    plan = Plan(scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=(), steps=steps, timeout_ns=1)
+    record = RunRecord(run_id="r", label="x", status="failed", start_ns=0, end_ns=1, steps=(StepRecord(number=1, status=status),))
+    return contradicted(wanted, plan, record, Evidence(histories=(history(*seen),)))
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ((), False),
+        (("CLOSED", "SYN_SENT"), False),
+        (("CLOSED", "SYN_SENT", "CLOSED"), False),
+        (("CLOSED", "SYN_SENT", "ESTABLISHED"), True),
+        (("LISTEN",), True),
+        (("CLOSED", "SYN_SENT", "CLOSED", "SYN_SENT"), True),
+    ],
+)
+def test_what_no_later_state_can_mend(seen, expected):
+    assert settled(seen) is expected
+
+
+def test_a_name_that_may_be_bound_again_settles_nothing():
+    assert not settled(("LISTEN",), rebinds=("sock",))
+    assert not settled(("LISTEN",), rebinds=("sock",), status="missing")
+    assert settled(("LISTEN",), rebinds=("other",))
+    assert settled(("LISTEN",), rebinds=("sock",), status="done")

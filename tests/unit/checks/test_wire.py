@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from orchestrator.checks.wire import judge_wire
+from orchestrator.checks.wire import contradicted, judge_wire
 from orchestrator.model.evidence import CaptureEvidence, Evidence, History, Quoted, Segment
 from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import ActionRecord, CallRecord, RunRecord, Sample, SocketFacts, StepRecord
@@ -112,6 +112,33 @@ def test_the_first_place_where_they_part_is_shown():
         "+   2 juliet > romeo R. 0:0(0) ack 1",
         "    3 romeo > juliet S 0:0(0)",
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "settled"),
+    [
+        (("romeo > juliet S", "juliet > romeo S."), True),
+        (("romeo > juliet S",), True),
+        ((), True),
+        (("romeo > juliet S", "juliet > romeo R."), False),
+        (("romeo > juliet S", "juliet > romeo R.", "romeo > juliet S"), False),
+        (("romeo > juliet S", "...", "romeo > juliet F."), False),
+        (("romeo > juliet S", "? juliet > romeo S.", "juliet > romeo R.", "romeo > juliet S"), False),
+        (("romeo > juliet S", "? juliet > romeo S.", "romeo > juliet S"), True),
+    ],
+)
+def test_what_no_later_segment_can_mend(lines, settled):
+    assert contradicted(packets(*lines), plan(), record(), evidence(SYN, REFUSAL)) is settled
+
+
+def test_nothing_is_settled_where_later_segments_may_tell_another_story():
+    assert not contradicted(packets("romeo > juliet F."), plan(), record(), evidence(SYN, dropped=1))
+    history = History(host="romeo", local="10.0.1.100:40000", peer="10.0.2.100:4000", sockets=("sock",))
+    known = evidence(SYN, histories=(history,))
+    assert judge_wire(packets("romeo > juliet F.", connection="sock"), plan(), record(), known).value is Value.FAILED
+    assert not contradicted(packets("romeo > juliet F.", connection="sock"), plan(), record(), known)
+    counted = CountExpectation(where=HERE, capture="romeo", match=pattern("romeo > juliet S"), count=Comparison(operator="==", low=0))
+    assert not contradicted(counted, plan(), record(), evidence(SYN))
 
 
 def test_what_never_came_is_told():

@@ -15,9 +15,13 @@ from orchestrator.loading.keys.expectations import DEFERRED, LIVE
 from orchestrator.loading.keys.scenario import SCENARIO
 from orchestrator.loading.keys.steps import REPEAT, STEP
 from orchestrator.loading.keys.topology import TOPOLOGY
+from orchestrator.loading.keys.words import TIMER
+from orchestrator.loading.kinds.scalars import Pen
 from orchestrator.loading.notation.segments import parse_segment
+from orchestrator.loading.script.expectations import PATIENCE_NS
 from orchestrator.model.scenario import Timing
 from orchestrator.model.words import actions as act
+from orchestrator.planning import ACTION_TIMEOUT_NS
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "scenario-language.md").read_text()
 BLOCKS = {re.match(r"\w+: (\S+)", text)[1]: text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)}
@@ -77,3 +81,16 @@ def test_the_first_one_becomes_what_it_says(two_hosts):
     packets, path = (guarded.expectation for guarded in scenario.expect)
     assert (packets.capture, [line.flags for line in packets.lines]) == ("romeo", ["S", "R."])
     assert (packets.text, path.text) == ("packets in romeo's capture: 2 lines", "romeo: path of sock is CLOSED, SYN_SENT, CLOSED")
+
+
+@pytest.mark.parametrize(("key", "default_ns"), [("timeout", ACTION_TIMEOUT_NS), ("within", PATIENCE_NS)])
+def test_the_page_names_the_defaults(key, default_ns):
+    rows = [line for line in PAGE.splitlines() if line.startswith(f"| `{key}` |")]
+    assert f"{default_ns // 1_000_000_000}s if left out" in rows[-1]
+
+
+def test_the_page_names_every_timer():
+    (row,) = (line for line in PAGE.splitlines() if line.startswith("| `socket` |"))
+    timers = [word for word in TIMER.shape(Pen(substitutes=False, definitions={}))["enum"] if isinstance(word, str)]
+    assert "off" in timers
+    assert all(f"`{timer}`" in row for timer in timers)

@@ -355,7 +355,7 @@ def test_a_counter_has_grown():
 def test_a_counter_that_no_kernel_has():
     text = sample((GOLDEN / "nstat" / "ipv4-nothing.txt").read_text())
     opinion = held(plan(), tool("nstat", "TcpActive", absent=True), text)
-    assert (opinion.holds, opinion.saw) == (False, "this kernel has no counter named TcpActive")
+    assert (opinion.holds, opinion.saw) == (False, "this kernel has no counter named TcpActive, did you mean TcpActiveOpens?")
 
 
 def test_output_so_far():
