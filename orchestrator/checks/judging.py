@@ -39,7 +39,7 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
     """Judge every action and every expectation of ``plan``; never raises."""
     if plan.skip is not None or record.status == "skipped":
         skipped = Verdict(value=Value.SKIPPED, text=plan.label, reason=plan.skip or record.reason)
-        return Verdicts(verdicts=(skipped,))
+        return Verdicts(verdicts=(*_not_undone(record), skipped))
     court = _Court(plan, record, evidence)
     verdicts = _of_the_run(record)
     for step in plan.steps:
@@ -192,15 +192,17 @@ def _text(expectation: AnyExpectation) -> str:
 
 def _of_the_run(record: RunRecord) -> list[Verdict]:
     """Say first that the harness or a person cut the run short, or that a host was not left as it was found."""
-    verdicts = []
-    changed = [f"{host.name}: {text}" for host in record.hosts for text in host.not_undone]
-    if changed:
-        verdicts.append(Verdict(value=Value.ERROR, text="every host is as it was", reason="; ".join(changed)))
+    verdicts = _not_undone(record)
     if record.status == "error":
         verdicts.append(Verdict(value=Value.ERROR, text="the run completed", reason=record.reason or "the harness could not go on"))
     if record.status == "interrupted":
         verdicts.append(Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason=record.reason or "it was interrupted"))
     return verdicts
+
+
+def _not_undone(record: RunRecord) -> list[Verdict]:
+    changed = [f"{host.name}: {text}" for host in record.hosts for text in host.not_undone]
+    return [Verdict(value=Value.ERROR, text="every host is as it was", reason="; ".join(changed))] if changed else []
 
 
 def _unexplained(record: RunRecord, verdicts: list[Verdict]) -> list[Verdict]:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from orchestrator.model.plan import Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, RunRecord
-from orchestrator.model.words import actions
+from orchestrator.model.words.actions import Start
+from orchestrator.readings.outcome import awaited
 
 
 class Ledger:
@@ -19,13 +20,11 @@ class Ledger:
     def __init__(self, plan: Plan, record: RunRecord) -> None:
         self.cut_short = record.status in {"interrupted", "error"}
         self._told = {told.id: told for told in record.actions}
-        self._named: dict[tuple[str, str], PlannedAction] = {}
-        self._waits: dict[tuple[str, str], list[PlannedAction]] = {}
+        self._awaited = awaited(plan)
+        self._waits: dict[str, list[PlannedAction]] = {}
         for planned in (planned for step in plan.steps for planned in step.actions):
-            if isinstance(planned.action, actions.Wait):
-                self._waits.setdefault((planned.host, planned.action.on), []).append(planned)
-            elif name := _name(planned):
-                self._named[planned.host, name] = planned
+            if other := self._awaited.get(planned.id):
+                self._waits.setdefault(other.id, []).append(planned)
 
     def told(self, planned: PlannedAction) -> ActionRecord | None:
         """Find the record of ``planned`` itself; ``None``: it never began."""
@@ -33,29 +32,23 @@ class Ledger:
 
     def awaited(self, planned: PlannedAction) -> PlannedAction:
         """Find the action whose outcome ``planned`` gives: what a ``wait`` waits for, else itself."""
-        if not isinstance(planned.action, actions.Wait):
-            return planned
-        return self._named.get((planned.host, planned.action.on), planned)
+        return self._awaited.get(planned.id, planned)
 
     def waits(self, planned: PlannedAction) -> tuple[PlannedAction, ...]:
         """Every ``wait`` for ``planned``, whether it began or not."""
-        return tuple(self._waits.get((planned.host, _name(planned)), ()))
+        return tuple(self._waits.get(planned.id, ()))
 
     def testimony(self, planned: PlannedAction) -> ActionRecord | None:
         """The record of ``planned``, completed by the records that speak of the same thing."""
         told = self.told(planned)
         if told is None:
             return None
-        if isinstance(planned.action, actions.Start):
+        if isinstance(planned.action, Start):
             for wait in self.waits(planned):
                 told = _with_end(told, self.told(wait))
             return told
         other = self.told(self.awaited(planned))
         return told if other is None or other is told else _with_outcome(told, other)
-
-
-def _name(planned: PlannedAction) -> str:
-    return planned.action.name if isinstance(planned.action, actions.Start) else planned.name or ""
 
 
 def _with_end(told: ActionRecord, end: ActionRecord | None) -> ActionRecord:
@@ -66,17 +59,17 @@ def _with_end(told: ActionRecord, end: ActionRecord | None) -> ActionRecord:
     return replace(told, value=end.value, **written)
 
 
-def _with_outcome(told: ActionRecord, awaited: ActionRecord) -> ActionRecord:
+def _with_outcome(told: ActionRecord, other: ActionRecord) -> ActionRecord:
     """Complete a ``wait`` with what it waited for, where its own record leaves that out."""
     return replace(
         told,
-        status="raised" if told.status == "done" and awaited.status == "raised" else told.status,
-        calls=told.calls or awaited.calls,
-        value=awaited.value if told.value is None else told.value,
-        exceptions=told.exceptions or awaited.exceptions,
-        errno=told.errno or awaited.errno,
-        message=told.message or awaited.message,
-        stdout=told.stdout or awaited.stdout,
-        stderr=told.stderr or awaited.stderr,
-        clipped=told.clipped or awaited.clipped,
+        status="raised" if told.status == "done" and other.status == "raised" else told.status,
+        calls=told.calls or other.calls,
+        value=other.value if told.value is None else told.value,
+        exceptions=told.exceptions or other.exceptions,
+        errno=told.errno or other.errno,
+        message=told.message or other.message,
+        stdout=told.stdout or other.stdout,
+        stderr=told.stderr or other.stderr,
+        clipped=told.clipped or other.clipped,
     )

@@ -19,7 +19,7 @@ from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.watching import Watcher
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord
-from orchestrator.model.words.actions import Wait, typed
+from orchestrator.model.words.actions import typed
 from orchestrator.model.words.expectations import Live, OutputExpectation, ToolExpectation
 from orchestrator.readings import live, outcome
 
@@ -31,28 +31,6 @@ _OBSERVER_S = 11.0
 Waiting = dict[int, Live]
 
 
-def unmet(plan: Plan, actions: Sequence[PlannedAction], records: Sequence[ActionRecord]) -> str:
-    """Why what the actions gave is not what was expected; empty where it is."""
-    by_id = {record.id: record for record in records}
-    for action in actions:
-        record = by_id.get(action.id)
-        if record is not None and record.status != "running":
-            reason = outcome.unmet(action, record, _awaited(plan, action))
-            if reason:
-                return f"{action.host}: {typed(action.action)}: {reason}"
-    return ""
-
-
-def _awaited(plan: Plan, action: PlannedAction) -> PlannedAction:
-    """What a ``wait`` waits for, else the action itself."""
-    if isinstance(action.action, Wait):
-        for step in plan.steps:
-            for other in step.actions:
-                if other.host == action.host and other.name == action.action.on:
-                    return other
-    return action
-
-
 class Gate:
     """What one run asks its hosts before it goes on."""
 
@@ -62,6 +40,18 @@ class Gate:
         self._recorder = recorder
         self._watcher = watcher
         self._baselines: dict[str, str] = {}
+        self._awaited = outcome.awaited(plan)
+
+    def unmet(self, actions: Sequence[PlannedAction], records: Sequence[ActionRecord]) -> str:
+        """Why what the actions gave is not what was expected; empty where it is."""
+        by_id = {record.id: record for record in records}
+        for action in actions:
+            record = by_id.get(action.id)
+            if record is not None and record.status != "running":
+                reason = outcome.unmet(action, record, self._awaited.get(action.id, action))
+                if reason:
+                    return f"{action.host}: {typed(action.action)}: {reason}"
+        return ""
 
     async def take_baselines(self) -> None:
         """The counters of ``nstat`` before the first step, on each host where an expectation speaks of them."""

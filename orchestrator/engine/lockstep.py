@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 from orchestrator.connectors.session import Session
-from orchestrator.engine.gate import Gate, unmet
+from orchestrator.engine.gate import Gate
 from orchestrator.engine.part import Keeper, Part
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.timing import LEAD_NS, Clock, Timetable
@@ -132,7 +132,7 @@ class Lockstep:
         reason = ""
         try:
             records = await self._fire(step, due_ns)
-            reason = unmet(self._plan, step.actions, records) or await self._gate.wait_for_expectations(step)
+            reason = self._gate.unmet(step.actions, records) or await self._gate.wait_for_expectations(step)
         except asyncio.CancelledError:
             reason = "the run was stopped in this step"
             raise

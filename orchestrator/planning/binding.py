@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import msgspec
 
 from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
-from orchestrator.model.scenario import Condition, Guarded, HostAction, Scenario, Step
+from orchestrator.model.scenario import Guarded, HostAction, Scenario, Step
 from orchestrator.model.topology import Facts, Testbed, Topology, ip_version
 from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
     CountExpectation,
-    IcmpExpectation,
     Outcome,
     OutputExpectation,
     PacketsExpectation,
@@ -29,7 +28,8 @@ from orchestrator.model.words.expectations import (
 )
 from orchestrator.model.words.segments import Gap, SegmentPattern
 from orchestrator.model.words.values import Json
-from orchestrator.planning.needs import kernel_fits, missing
+from orchestrator.planning.conditions import Conditions
+from orchestrator.planning.needs import missing
 
 ACTION_TIMEOUT_NS = 5_000_000_000
 HONEST_WIRE = {"tso": False, "gso": False, "gro": False, "tx": False, "rx": False}
@@ -63,6 +63,7 @@ class _Binder:
         self._version = ip_version(scenario.family)
         self._topology: Topology = testbed.topology
         self._facts: dict[str, Facts] = {host.name: host.facts for host in testbed.hosts}
+        self._conditions = Conditions(scenario, testbed)
         self._addresses = dict(self._named())
 
     def _named(self) -> Iterator[tuple[str, str]]:
@@ -98,7 +99,7 @@ class _Binder:
             together=step.together,
             timing=step.timing,
             expect=tuple(self.expectation(guarded) for guarded in step.expect),
-            skip=self._skip(step.when, _hosts_of(step)),
+            skip=self._conditions.of_step(step),
         )
 
     def _action(self, key: str, acting: HostAction) -> PlannedAction:
@@ -192,7 +193,7 @@ class _Binder:
                 expectation = replace(expectation, match=self._segment(match))
             case _:
                 pass
-        skip = self._skip(guarded.when, (_witness_host(expectation),))
+        skip = self._conditions.of_expectation(guarded)
         return replace(expectation, skip=skip) if skip else expectation
 
     def _segment(self, line: SegmentPattern) -> SegmentPattern:
@@ -217,30 +218,3 @@ class _Binder:
             lambda found: found[1] or (form(self._addresses[found[2]]) if found[2] in self._addresses else found[0]),
             text,
         )
-
-    def _skip(self, condition: Condition | None, hosts: Iterable[str]) -> str | None:
-        """Why a step or an expectation is not meant here; ``hosts`` are those that it is about, none for the first of all."""
-        if condition is None:
-            return None
-        if condition.family and condition.family != self._scenario.family:
-            return f"only for {condition.family}"
-        for host in tuple(hosts) or (self._topology.hosts[0].name,):
-            facts = self._facts[host]
-            if condition.kernel and not kernel_fits(facts.kernel, condition.kernel):
-                return f"only for kernel {condition.kernel}, that of {host} is {facts.kernel}"
-            if condition.sysctl and condition.sysctl not in facts.sysctls:
-                return f"{host} has no {condition.sysctl}"
-        return None
-
-
-def _hosts_of(step: Step) -> tuple[str, ...]:
-    """Who acts in a step; where nobody does, who is looked at."""
-    acting = dict.fromkeys(acting.host for acting in step.actions)
-    return tuple(acting or dict.fromkeys(_witness_host(guarded.expectation) for guarded in step.expect))
-
-
-def _witness_host(expectation: AnyExpectation) -> str:
-    """The host whose kernel, programs or capture an expectation is about."""
-    if isinstance(expectation, PacketsExpectation | CountExpectation | IcmpExpectation):
-        return expectation.capture
-    return expectation.host

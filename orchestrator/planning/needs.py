@@ -1,12 +1,11 @@
 """What a scenario needs of its hosts, and what they lack of it, as a sentence to skip the run with. Pure.
 
 The surprising fact: needs are read from the steps too. A rule needs iptables and ``nc`` needs nc, so that a lab on a machine without them
-is skipped with the package's name before anything is touched, not failed in the middle.
+is skipped with the package's name before anything is touched, not failed in the middle. A step that is left out here needs nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -16,6 +15,7 @@ from orchestrator.model.topology import Facts, Testbed, ip_version
 from orchestrator.model.words.actions import Action, File, Iptables, Run, Snapshot, Start, Sysctl
 from orchestrator.model.words.expectations import RuleExpectation, SocketExpectation, ToolExpectation
 from orchestrator.model.words.values import Where
+from orchestrator.planning.conditions import Conditions, kernel_fits
 
 _PACKAGES = {
     "arping": "iputils-arping",
@@ -69,11 +69,12 @@ def needs(scenario: Scenario) -> Needs:
 def unvouched(scenario: Scenario) -> Iterator[tuple[str, Where, bool]]:
     """Programs that steps run and that are neither known here nor named under ``needs``.
 
-    Each with its place, and whether a file of the scenario's bears its name.
+    Each with its place, and whether a file of the scenario's bears its name. A step with a condition may be meant for another machine, so
+    its programs are none: where it is meant and they are missing, the run is skipped.
     """
     files = {acting.action.name for step in scenario.steps for acting in step.actions if isinstance(acting.action, File)}
     for step in scenario.steps:
-        for acting in step.actions:
+        for acting in step.actions if step.when is None else ():
             for name in _program(acting.action):
                 if name not in _PACKAGES and name not in scenario.needs.tools:
                     yield name, acting.where, name in files
@@ -124,10 +125,10 @@ def _conditional_sysctls(scenario: Scenario) -> set[str]:
 
 
 def _set_in_steps(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """Host and key of each parameter that a step sets, whatever the kernel."""
+    """Host and key of each parameter that a step sets."""
     for step in scenario.steps:
         for acting in step.actions:
-            if isinstance(acting.action, Sysctl) and step.when is None:
+            if isinstance(acting.action, Sysctl):
                 yield from ((acting.host, key) for key in acting.action.values)
 
 
@@ -137,13 +138,25 @@ def missing(scenario: Scenario, testbed: Testbed) -> str | None:
     for host in testbed.topology.hosts:
         if not testbed.topology.addresses(host.name, version):
             return f"topology {testbed.topology.name} gives {host.name} no address of {scenario.family}"
-    wanted = needs(scenario)
-    keys = [(wish.host, wish.key) for wish in scenario.sysctl if not wish.if_present] + list(_set_in_steps(scenario))
+    meant = _meant(scenario, testbed)
+    wanted = needs(meant)
+    keys = [(wish.host, wish.key) for wish in scenario.sysctl if not wish.if_present] + list(_set_in_steps(meant))
     for live in testbed.hosts:
         own = (*scenario.needs.sysctls, *(key for host, key in keys if host in ("all", live.name)))
         if text := _lacking(live.name, live.facts, msgspec.structs.replace(wanted, sysctls=own)):
             return text
     return None
+
+
+def _meant(scenario: Scenario, testbed: Testbed) -> Scenario:
+    """The scenario without what is left out on this testbed."""
+    replace, conditions = msgspec.structs.replace, Conditions(scenario, testbed)
+
+    def expected(guarded: tuple[Guarded, ...]) -> tuple[Guarded, ...]:
+        return tuple(one for one in guarded if conditions.of_expectation(one) is None)
+
+    steps = tuple(replace(step, expect=expected(step.expect)) for step in scenario.steps if conditions.of_step(step) is None)
+    return replace(scenario, steps=steps, expect=expected(scenario.expect))
 
 
 def _lacking(host: str, facts: Facts, wanted: Needs) -> str | None:
@@ -161,18 +174,3 @@ def _lacking(host: str, facts: Facts, wanted: Needs) -> str | None:
     if wanted.kernel and not kernel_fits(facts.kernel, wanted.kernel):
         return f"{host} runs kernel {facts.kernel}, the scenario needs {wanted.kernel}"
     return None
-
-
-def kernel_fits(release: str, wanted: str) -> bool:
-    """Whether ``6.18.4-amd64`` is ``>= 6.5``."""
-    operator, _space, text = wanted.partition(" ") if wanted[0] in "<>=!" else (">=", "", wanted)
-    asked = _numbers(text)
-    have = (*_numbers(release), 0, 0)[: len(asked)]  # 6.18-rc1 is no less than 6.18.0
-    return {">=": have >= asked, ">": have > asked, "<=": have <= asked, "<": have < asked, "==": have == asked, "!=": have != asked}.get(
-        operator, False
-    )
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    found = re.match(r"\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?", text)
-    return tuple(int(part) for part in found.groups() if part) if found else ()

@@ -1,4 +1,4 @@
-"""What an action gave, held against what it was to give: one rule for the engine's gate and for the verdict.
+"""What an action gave, held against what it was to give, and whose a ``wait`` gives: one rule for the engine's gate and for the verdict.
 
 An action gives an exception (``raises``), a value (``returns``; a program's exit status) and what it wrote (``stdout``). What surprises:
 these speak of the last call of a list, so an earlier one that raises fails the step whatever was expected.
@@ -9,14 +9,27 @@ from __future__ import annotations
 import re
 
 from orchestrator.agent.protocol import decode_value
-from orchestrator.model.plan import PlannedAction
+from orchestrator.model.plan import Plan, PlannedAction
 from orchestrator.model.record import ActionRecord
-from orchestrator.model.words.actions import Action, Calls, Iptables, Run
+from orchestrator.model.words.actions import Action, Calls, Iptables, Run, Start, Wait
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Json
 
 _PORT_UNKNOWN = re.compile(r'unknown option "--[sd]port"')
 _COMMAND_LINE = re.compile(r"\A\S+ -w \d+ .*? --comment orchestrate:\S+: ", re.DOTALL)
+
+
+def awaited(plan: Plan) -> dict[str, PlannedAction]:
+    """What each ``wait`` waits for, by the id of the ``wait``: the last action of that name before it, steps that are left out aside."""
+    named: dict[tuple[str, str | None], PlannedAction] = {}
+    found: dict[str, PlannedAction] = {}
+    for action in (action for step in plan.steps if step.skip is None for action in step.actions):
+        if isinstance(action.action, Wait):
+            if other := named.get((action.host, action.action.on)):
+                found[action.id] = other
+        else:
+            named[action.host, action.action.name if isinstance(action.action, Start) else action.name] = action
+    return found
 
 
 def early(action: Action, told: ActionRecord) -> str:

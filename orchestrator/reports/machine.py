@@ -44,6 +44,7 @@ def _run(report: Report) -> dict[str, Json]:
         "start_ns": report.start_ns,
         "took_ns": report.took_ns,
         "fingerprint": report.fingerprint,
+        "notes": report.notes,
         "steps": [_step(step) for step in report.steps],
         "ladder": [_ladder_line(line, report.start_ns) for line in report.ladder],
         "verdicts": [_verdict(verdict) for verdict in report.verdicts],

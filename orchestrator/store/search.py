@@ -25,9 +25,18 @@ def kept_in(text: str) -> Path:
         file = None  # told when something is to be read or written there
     except OSError as error:
         raise UsageError(f"--runs {text}: {error.strerror}") from error
+    if not _is_unicode(text):
+        raise UsageError(f"--runs {text!r}: this name is no UTF-8, and reports could not say it")
     if file is not None or not text:
         raise UsageError(f"--runs {text or repr(text)}: {f'{file} is no folder' if file else 'that names no folder'}")
     return Path(text)
+
+
+def _is_unicode(text: str) -> bool:
+    with suppress(UnicodeEncodeError):
+        text.encode()
+        return True
+    return False
 
 
 def every_run(root: Path) -> Iterator[RunDirectory]:

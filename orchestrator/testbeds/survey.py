@@ -6,6 +6,7 @@ here, where nobody has that eth1: the kernel gives a new interface all that ``de
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -44,13 +45,21 @@ def survey(topology: Topology, needs: Needs) -> Testbed:
 def which(name: str) -> str:
     """Where a program is on a host's path; empty where it is missing."""
     if "/" in name:
-        return name if os.access(name, os.X_OK) else ""
-    return next((path for folder in _folders() if os.access(path := f"{folder}/{name}", os.X_OK)), "")
+        return name if _is_program(name) else ""
+    return next((path for folder in _folders() if _is_program(path := f"{folder}/{name}")), "")
+
+
+def _is_program(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
 
 
 def programs() -> set[str]:
-    """Every program on a host's path."""
-    return {name for folder in _folders() if os.path.isdir(folder) for name in os.listdir(folder)}
+    """Every program on a host's path; a folder that may be searched and not read tells none."""
+    found: set[str] = set()
+    for folder in _folders():
+        with contextlib.suppress(OSError):
+            found.update(os.listdir(folder))
+    return found
 
 
 def _folders() -> list[str]:

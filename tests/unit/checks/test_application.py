@@ -41,7 +41,8 @@ def told(key: str = "1.1", status: str = "done", **fields) -> ActionRecord:
 
 
 def judged(subject: PlannedAction, *records: ActionRecord, others: tuple[PlannedAction, ...] = (), status: str = "completed"):
-    step = PlannedStep(number=1, name="", where=HERE, actions=(subject, *others))
+    in_order = sorted((subject, *others), key=lambda planned: isinstance(planned.action, actions.Wait))
+    step = PlannedStep(number=1, name="", where=HERE, actions=tuple(in_order))
     testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=(), networks=()), hosts=())
     plan = Plan(scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=(), steps=(step,), timeout_ns=1)
     record = RunRecord(run_id="r", label="x", status=status, start_ns=0, end_ns=1, actions=records)

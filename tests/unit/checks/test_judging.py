@@ -266,6 +266,7 @@ def test_a_change_that_could_not_be_undone_makes_the_run_an_error():
     hosts = (HostRecord(name="romeo", undone=("a",), not_undone=("sysctl x: refused", "rule y: gone")), HostRecord(name="juliet"))
     (verdict,) = judge(plan(step()), run(hosts=hosts), Evidence()).verdicts
     assert (verdict.value, verdict.text) == (Value.ERROR, "every host is as it was")
+    assert [one.value for one in judge(plan(step()), run("skipped", hosts=hosts), Evidence()).verdicts] == [Value.ERROR, Value.SKIPPED]
     assert verdict.reason == "romeo: sysctl x: refused; romeo: rule y: gone"
 
 

@@ -203,3 +203,33 @@ def test_a_family_without_addresses_is_said_before_all_else(family, other, addre
 )
 def test_kernel_fits(release, wanted, fits):
     assert kernel_fits(release, wanted) is fits
+
+
+# -- what is left out here needs nothing
+
+OLD, NEW = Condition(kernel="< 3"), Condition(kernel=">= 3")
+
+
+@pytest.mark.parametrize(("when", "text"), [(OLD, None), (NEW, "romeo has no dig: install the package bind9-dnsutils")])
+@pytest.mark.parametrize("place", ["step", "expectation of a step", "expectation of the end"])
+def test_the_programs_of_what_is_left_out(lacking, when, text, place):
+    digging = Guarded(expectation=expectations.ToolExpectation(where=HERE, host="romeo", tool="dig", pattern="x", within_ns=1), when=when)
+    steps = {
+        "step": Step(number=1, name="", where=HERE, actions=(act(actions.Run(argv=("dig",))),), when=when),
+        "expectation of a step": Step(number=1, name="", where=HERE, expect=(digging,)),
+    }
+    ending = (digging,) if place not in steps else ()
+    scenario = scenario_of(steps=(steps[place],) if place in steps else (), expect=ending)
+    assert needs(scenario).tools == ("dig",)
+    assert lacking(scenario) == text
+
+
+@pytest.mark.parametrize(("when", "text"), [(OLD, None), (NEW, "juliet has no net.ipv4.gone (kernel 6.18.4-amd64)")])
+def test_the_parameters_of_what_is_left_out(lacking, when, text):
+    setting = act(actions.Sysctl(values={"net.ipv4.gone": "1"}), "juliet")
+    assert lacking(scenario_of(steps=(Step(number=1, name="", where=HERE, actions=(setting,), when=when),))) == text
+
+
+def test_a_program_under_a_condition_is_not_taken_for_misspelt(lacking):
+    ran = act(actions.Run(argv=("frobnicate",)))
+    assert list(unvouched(scenario_of(steps=(Step(number=1, name="", where=HERE, actions=(ran,), when=OLD),)))) == []

@@ -3,9 +3,10 @@
 import pytest
 
 from orchestrator.agent.protocol import encode_value
-from orchestrator.model.plan import PlannedAction
+from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, CallRecord
-from orchestrator.model.words.actions import Call, Calls, Run, Wait
+from orchestrator.model.topology import Testbed, Topology
+from orchestrator.model.words.actions import Call, Calls, Run, Start, Wait
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Where
 from orchestrator.readings import outcome
@@ -13,9 +14,11 @@ from orchestrator.readings import outcome
 REFUSED = {"exceptions": ("ConnectionRefusedError", "OSError"), "errno": "ECONNREFUSED", "message": "[Errno 111] Connection refused"}
 REFUSED_TEXT = "ConnectionRefusedError (ECONNREFUSED: [Errno 111] Connection refused)"
 
+HERE = Where(path="x", line=1)
+
 
 def planned(action, wanted=None, timeout_ns=5_000_000_000):
-    return PlannedAction(id="1.1", host="romeo", action=action, where=Where(path="x", line=1), timeout_ns=timeout_ns, outcome=wanted)
+    return PlannedAction(id="1.1", host="romeo", action=action, where=HERE, timeout_ns=timeout_ns, outcome=wanted)
 
 
 def calls(*texts):
@@ -155,3 +158,33 @@ def test_what_it_gave(record, text):
 )
 def test_values_are_written_as_python_does(value, text):
     assert outcome.literal(value) == text
+
+
+# -- what a wait waits for
+
+
+def step(number, action, name=None, host="romeo", skip=None):
+    acting = PlannedAction(id=f"{number}.1", host=host, action=action, where=HERE, timeout_ns=1, name=name)
+    return PlannedStep(number=number, name="", where=HERE, actions=(acting,), skip=skip)
+
+
+def awaited(*steps):
+    testbed = Testbed(kind="netns", topology=Topology(name="t", hosts=(), networks=()), hosts=())
+    plan = Plan(scenario="x", label="x", title="", family="ipv4", testbed=testbed, hosts=(), steps=steps, timeout_ns=1)
+    return {key: planned.id for key, planned in outcome.awaited(plan).items()}
+
+
+@pytest.mark.parametrize(("skips", "key"), [((None, "not here"), "1.1"), (("not here", None), "2.1"), ((None, None), "2.1")])
+def test_a_wait_is_for_the_last_action_of_its_name_that_is_meant_here(skips, key):
+    steps = [step(number, CONNECT, name="conn", skip=skip) for number, skip in enumerate(skips, start=1)]
+    assert awaited(*steps, step(3, Wait(on="conn")), step(4, CONNECT, name="conn")) == {"3.1": key}
+
+
+def test_a_wait_is_for_a_program_of_its_own_host():
+    programs = [step(1, Start(argv=("nc",), name="nc")), step(2, Start(argv=("nc",), name="nc"), host="juliet")]
+    assert awaited(*programs, step(3, Wait(on="nc")), step(4, Wait(on="nc"), host="juliet")) == {"3.1": "1.1", "4.1": "2.1"}
+
+
+def test_what_is_left_out_waits_for_nothing_and_is_not_waited_for():
+    assert awaited(step(1, CONNECT, name="conn", skip="x"), step(2, Wait(on="conn"))) == {}
+    assert awaited(step(1, CONNECT, name="conn"), step(2, Wait(on="conn"), skip="x")) == {}

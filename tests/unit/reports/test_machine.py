@@ -16,6 +16,7 @@ RUN = [
     "start_ns",
     "took_ns",
     "fingerprint",
+    "notes",
     "steps",
     "ladder",
     "verdicts",

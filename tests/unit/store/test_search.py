@@ -173,7 +173,9 @@ def test_a_folder_for_runs_need_not_be_there_yet(tmp_path):
     assert store.kept_in("runs") == Path("runs")
 
 
-@pytest.mark.parametrize(("name", "told"), [("", "names no folder"), ("file/x", "file is no folder"), ("x" * 300, "File name too long")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("", "names no folder"), ("l\udce9", "no UTF-8"), ("file/x", "file is no folder"), ("x" * 300, "File name too long")]
+)
 def test_what_can_be_no_folder_for_runs(tmp_path, monkeypatch, name, told):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")

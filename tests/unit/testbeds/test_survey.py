@@ -93,3 +93,32 @@ def machine(folder, **files):
 )
 def test_whether_the_kernel_has_netem(tmp_path, told, has):
     assert surveying._has_module("sch_netem", machine(tmp_path, **told)) is has
+
+
+# -- programs
+
+
+def test_a_folder_is_no_program(tmp_path, monkeypatch):
+    first, second = tmp_path / "first", tmp_path / "second"
+    (first / "tool").mkdir(parents=True)
+    second.mkdir()
+    monkeypatch.setenv("PATH", f"{first}:{second}")
+    assert surveying.which("tool") == surveying.which(str(first / "tool")) == ""
+    (second / "tool").write_text("")
+    assert surveying.which("tool") == ""
+    (second / "tool").chmod(0o755)
+    assert surveying.which("tool") == str(second / "tool")
+
+
+def test_a_folder_that_may_not_be_read_hides_no_other(tmp_path, monkeypatch):
+    (tmp_path / "tool").write_text("")
+    listed = os.listdir
+
+    def refused(folder):
+        if folder == "/locked":
+            raise PermissionError(folder)
+        return listed(folder)
+
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setenv("PATH", f"/locked:{tmp_path}:/no/such/folder")
+    assert "tool" in surveying.programs()
