@@ -11,6 +11,7 @@ from orchestrator.model.topology import Testbed, Topology
 from orchestrator.model.verdict import EXIT_CODES, Value, Verdict
 from orchestrator.model.words.actions import Call, Calls
 from orchestrator.model.words.expectations import (
+    CountExpectation,
     Outcome,
     PacketsExpectation,
     PathExpectation,
@@ -18,10 +19,11 @@ from orchestrator.model.words.expectations import (
     SocketExpectation,
     SocketPattern,
 )
-from orchestrator.model.words.segments import Gap
-from orchestrator.model.words.values import Where
+from orchestrator.model.words.segments import End, Gap, SegmentPattern
+from orchestrator.model.words.values import Comparison, Where
 
 HERE = Where(path="x.yaml", line=3)
+SYN = SegmentPattern(source=End(host="romeo"), destination=End(host="juliet"))
 LISTENING = "tcp LISTEN 0 5 10.0.0.1:4000 0.0.0.0:* ino:5 sk:1"
 
 
@@ -184,6 +186,8 @@ def test_what_comes_after_the_end_is_inconclusive(witnesses):
         (packets(step=1), Value.PASSED),
         (path(), Value.INCONCLUSIVE),
         (live(), Value.PASSED),
+        (CountExpectation(where=HERE, capture="romeo", match=SYN, count=Comparison(operator=">=", low=1)), Value.PASSED),
+        (CountExpectation(where=HERE, capture="romeo", match=SYN, count=Comparison(operator="<=", low=1)), Value.INCONCLUSIVE),
     ],
 )
 def test_what_was_interrupted_passes_only_where_more_could_not_have_broken_it(witnesses, expectation, value):

@@ -137,3 +137,24 @@ def test_quiet_watches_nothing(reports, plans, stream):
     silent.make_room()
     silent.close()
     assert stream.getvalue() == ""
+
+
+def test_a_heading_stands_above_what_is_told(reports, stream):
+    report = reports["pass"]()
+    View(stream).summary([report], "judged again")
+    assert stream.shown == "judged again\n\n" + render(report, colour=False) + "\n"
+
+
+def test_scenarios_that_can_be_run(stream):
+    View(stream).scenarios({"bind": "Bind a port"}, {"scenarios"})
+    assert stream.shown == "bind  Bind a port\n\nfrom scenarios\n"
+
+
+def test_the_screen_is_left_as_it_was(stream, monkeypatch):
+    calls = []
+    monkeypatch.setattr(view, "progress", lambda *_about: type("Watched", (), {"close": lambda _self: calls.append("closed")})())
+    shown = View(stream, labels=("a", "b"))
+    shown.progress()
+    shown.progress()
+    shown.close()
+    assert calls == ["closed", "closed"]

@@ -181,3 +181,11 @@ def test_what_can_be_no_folder_for_runs(tmp_path, monkeypatch, name, told):
     Path("file").write_text("")
     with pytest.raises(UsageError, match=told):
         store.kept_in(name)
+
+
+def test_a_folder_for_runs_that_may_not_be_looked_at_is_told_when_it_is_used(monkeypatch):
+    def refuse(_path):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert store.kept_in("elsewhere") == Path("elsewhere")
