@@ -28,6 +28,8 @@ MAX_MESSAGE_BYTES = 65_536
 SWITCH = ""
 """The name of a host that is none: it holds the bridges of a testbed, and sees its neighbours' process ids."""
 
+_ANSWER_S = 10.0
+"""So long a fork may take: the controller waits for it and does nothing else, not even end."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -41,22 +43,15 @@ class ForkServer:
             self._sock.close()
             _keep(theirs)
         theirs.close()
+        self._sock.settimeout(_ANSWER_S)
 
     def spawn(self, name: str, hosts: str) -> tuple[socket.socket, int, int]:
         """Fork one host: its channel, its pidfd, and its process id as the switch sees it.
 
         :raises OSError: the fork server could not; its text says what was refused.
-        :raises TestbedError: it has ended.
+        :raises TestbedError: it has ended, or does not answer.
         """
-        answer = b""
-        fds: list[int] = []
-        with contextlib.suppress(ConnectionError):
-            self._sock.send(json.dumps({"name": name, "hosts": hosts}).encode())
-            answer, fds, _flags, _address = socket.recv_fds(self._sock, MAX_MESSAGE_BYTES, 2)
-        if not answer:
-            from orchestrator.errors import TestbedError
-
-            raise TestbedError("the process that makes hosts has ended")
+        answer, fds = self._ask(json.dumps({"name": name, "hosts": hosts}).encode())
         frame = json.loads(answer)
         if "error" not in frame and len(fds) < 2:  # they were given, and we had no room for them (unix(7), MSG_CTRUNC)
             frame = {"error": os.strerror(errno.EMFILE), "errno": errno.EMFILE}
@@ -66,6 +61,23 @@ class ForkServer:
             raise OSError(frame["errno"], frame["error"])
         channel, pidfd = fds
         return socket.socket(fileno=channel), pidfd, frame["pid"]
+
+    def _ask(self, request: bytes) -> tuple[bytes, list[int]]:
+        """Its answer and what came with it. Once it was late it is asked no more: its next answer would be to another request."""
+        answer, why = b"", "has ended"
+        try:
+            self._sock.send(request)
+            answer, fds, _flags, _address = socket.recv_fds(self._sock, MAX_MESSAGE_BYTES, 2)
+        except ConnectionError:
+            pass
+        except TimeoutError:
+            self._sock.shutdown(socket.SHUT_RDWR)
+            why = f"did not answer within {_ANSWER_S:g} s: it is stopped, or this machine has too much to do"
+        if not answer:
+            from orchestrator.errors import TestbedError
+
+            raise TestbedError(f"the process that makes hosts {why}")
+        return answer, fds
 
     def close(self) -> None:
         """End it, and every host with it."""

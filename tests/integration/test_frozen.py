@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import TestbedError
+from orchestrator.testbeds import forkserver
 from tests.integration import leftovers
 from tests.integration.program import Program, scenario, wait_until
 
@@ -63,6 +65,21 @@ def test_a_frozen_host_is_named_with_what_it_was_doing(program: Program) -> None
     assert {host["name"]: bool(host.get("lost")) for host in record["hosts"]} == {"romeo": True, "juliet": False}
     complete = {capture["host"]: capture.get("complete", False) for capture in record["captures"]}
     assert complete == {"romeo": False, "juliet": True}
+
+
+def test_a_fork_server_that_freezes_holds_the_controller_up_for_a_while_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forkserver, "_ANSWER_S", 0.5)
+    server = forkserver.ForkServer()
+    try:
+        wait_until(lambda: len(leftovers.processes(server._keeper)) == 1)
+        (pid,) = leftovers.processes(server._keeper)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(TestbedError, match=r"the process that makes hosts did not answer within 0\.5 s: it is stopped, or"):
+            server.spawn("romeo", "")
+        with pytest.raises(TestbedError, match="the process that makes hosts has ended"):
+            server.spawn("juliet", "")
+    finally:
+        server.close()
 
 
 @pytest.mark.demand  # links may take fifteen seconds to come up

@@ -112,13 +112,15 @@ def test_a_folder_is_no_program(tmp_path, monkeypatch):
 
 def test_a_folder_that_may_not_be_read_hides_no_other(tmp_path, monkeypatch):
     (tmp_path / "tool").write_text("")
+    locked = tmp_path / "locked"
+    locked.mkdir()
     listed = os.listdir
 
     def refused(folder):
-        if folder == "/locked":
+        if folder == str(locked):
             raise PermissionError(folder)
         return listed(folder)
 
     monkeypatch.setattr(os, "listdir", refused)
-    monkeypatch.setenv("PATH", f"/locked:{tmp_path}:/no/such/folder")
+    monkeypatch.setenv("PATH", f"{locked}:{tmp_path}:/no/such/folder")
     assert "tool" in surveying.programs()
