@@ -138,6 +138,9 @@ class Part:
             self._recorder.give_up(actions, str(error), clock.now_ns())
             answer.add_done_callback(self._late)
             raise
+        except AgentError as error:
+            self._recorder.give_up(actions, str(error), clock.now_ns())
+            raise
         except asyncio.CancelledError:
             answer.add_done_callback(self._late)
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,18 @@ def test_a_report_that_is_none_is_an_error_of_the_host(agent: Agent, result: Any
             await made.part.fire([an_action(1)], 0, Clock())
 
     playing(agent, body)
+
+
+def test_an_action_that_its_host_refused_to_begin_was_not_blocked(agent: Agent) -> None:
+    async def body(made: Made) -> None:
+        firing = asyncio.create_task(made.part.fire([an_action(1)], 0, Clock()))
+        await asyncio.sleep(0)
+        agent.come(json.dumps({"id": agent.numbers[protocol.FIRE], "error": "it is not prepared"}).encode())
+        with pytest.raises(AgentError, match="it is not prepared"):
+            await firing
+
+    told = playing(agent, body).told()
+    assert (told.status, told.message) == ("lost", "romeo: it is not prepared")
 
 
 @pytest.mark.parametrize("frame", [{}, {"data": "%%%"}, {"data": 7}, {"data": None}])
