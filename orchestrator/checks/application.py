@@ -26,7 +26,7 @@ def judge_outcome(step: int, planned: PlannedAction, ledger: Ledger) -> tuple[Ve
         return _never_began(step, planned)
     match told.status:
         case "lost":
-            reason = f"{planned.host} was lost" + (f": {told.message}" if told.message else "")
+            reason = told.message or f"{planned.host} was lost"
             return (_verdict(Value.ERROR, step, planned, reason=reason, witness="harness"),)
         case "timeout":
             return () if _left_to_wait(planned, ledger) else (_overdue(step, planned, told, ledger),)

@@ -207,6 +207,8 @@ def _not_undone(record: RunRecord) -> list[Verdict]:
 
 def _unexplained(record: RunRecord, verdicts: list[Verdict]) -> list[Verdict]:
     """Say what went wrong with the run as a whole and shows in none of ``verdicts``."""
+    if record.overran:
+        return [Verdict(value=Value.FAILED, text="the run completed", reason=record.reason)]
     if any(verdict.value in {Value.FAILED, Value.ERROR} for verdict in verdicts):
         return []
     lost = [f"{host.name} was lost: {host.lost}" for host in record.hosts if host.lost]

@@ -11,6 +11,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
+import msgspec
+
 from orchestrator.connectors.session import Session
 from orchestrator.engine.gate import Gate
 from orchestrator.engine.part import Keeper, Part
@@ -20,6 +22,7 @@ from orchestrator.engine.watching import Watcher
 from orchestrator.errors import HostErrors, Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, RunRecord, StepRecord
+from orchestrator.model.words.actions import typed
 
 T = TypeVar("T")
 _STATUSES = {Interrupted: "interrupted", Unsupported: "skipped"}
@@ -43,6 +46,7 @@ class Lockstep:
         self._times = Timetable(clock, recorder.began)
         self._gate = Gate(plan, sessions, recorder, watcher)
         self._failure = ""
+        self._overran = False
         self._stopped: OrchestratorError | None = None
         self._work: asyncio.Task[None] | None = None
 
@@ -59,12 +63,22 @@ class Lockstep:
             async with asyncio.timeout(self._plan.timeout_ns / 1e9):
                 await self._work
         except TimeoutError:
-            self._failure = self._failure or f"the run took longer than {self._plan.timeout_ns / 1e9:g} s"
+            self._overran = True
+            self._failure = self._failure or self._who_is_late()
         except asyncio.CancelledError:
             error = Interrupted("interrupted")
         except OrchestratorError as met:
             error = met
         return self.record(*self._outcome(self._stopped or error))
+
+    def _who_is_late(self) -> str:
+        """What the run's own deadline ended: the step, and what was still under way."""
+        record = self.record("failed", "")
+        began = max((step.number for step in record.steps if step.status != "missing"), default=0)
+        typed_by_id = {action.id: f"{action.host}: {typed(action.action)}" for step in self._plan.steps for action in step.actions}
+        late = [typed_by_id[action.id] for action in record.actions if action.status == "blocked"]
+        still = f"; still under way: {', '.join(late)}" if late else ""
+        return f"the run took longer than {self._plan.timeout_ns / 1e9:g} s, and was in step {began}{still}"
 
     def _outcome(self, error: OrchestratorError | None) -> tuple[str, str]:
         """Status and reason of the run."""
@@ -99,7 +113,8 @@ class Lockstep:
         """The run as it is known now."""
         parts = self._parts.values()
         captures = [part.capture for part in parts if part.capture is not None]
-        return self._recorder.record(status, reason, self._clock.now_ns(), [part.record for part in parts], captures)
+        record = self._recorder.record(status, reason, self._clock.now_ns(), [part.record for part in parts], captures)
+        return msgspec.structs.replace(record, overran=self._overran)
 
     async def seal(self) -> None:
         """End all captures; what passes from now on is no part of the lab."""

@@ -139,7 +139,8 @@ class HostRecord(Record, frozen=True, kw_only=True):
 class RunRecord(Record, frozen=True, kw_only=True):
     """A run, whole or cut short.
 
-    ``status`` is ``completed``, ``failed``, ``interrupted``, ``error`` or ``skipped``; ``reason`` says why.
+    ``status`` is ``completed``, ``failed``, ``interrupted``, ``error`` or ``skipped``; ``reason`` says why. ``overran``: its own deadline
+    ended it.
     """
 
     run_id: str
@@ -148,6 +149,7 @@ class RunRecord(Record, frozen=True, kw_only=True):
     start_ns: int
     end_ns: int
     reason: str = ""
+    overran: bool = False
     hosts: tuple[HostRecord, ...] = ()
     captures: tuple[CaptureRecord, ...] = ()
     steps: tuple[StepRecord, ...] = ()

@@ -300,10 +300,16 @@ def test_a_failed_step_whose_own_verdict_fails_is_told_once():
 
 def test_a_run_that_took_too_long():
     wanted = plan(step(expect=[live()]), step(2))
-    record = run("failed", steps=("done", "missing"), reason="the run took longer than 60 s", samples=(sample(LISTENING),))
+    record = run("failed", steps=("done", "missing"), reason="the run took longer than 60 s", overran=True, samples=(sample(LISTENING),))
     verdicts = judge(wanted, record, Evidence()).verdicts
     assert [one.value for one in verdicts] == [Value.PASSED, Value.FAILED]
     assert verdicts[1].reason == "the run took longer than 60 s"
+
+
+def test_a_run_that_took_too_long_says_so_beside_what_it_failed_at():
+    wanted = plan(step(1, action(outcome=Outcome(raises="OSError"))))
+    record = run("failed", steps=("failed",), reason="the run took longer than 60 s", overran=True, actions=(done(status="blocked"),))
+    assert [one.reason for one in judge(wanted, record, Evidence()).verdicts][-1] == "the run took longer than 60 s"
 
 
 def test_judged_again_with_a_changed_expectation():
