@@ -151,9 +151,8 @@ class Part:
 
     def _late(self, answer: asyncio.Future[Any]) -> None:
         """A report that nobody waits for any more."""
-        if not answer.cancelled() and answer.exception() is None:
-            with suppress(AgentError):  # the run has ended for another reason already
-                self._reported(answer.result())
+        with suppress(OrchestratorError, asyncio.CancelledError):  # the run has ended for another reason already
+            self._reported(answer.result())
 
     def _reported(self, results: Any) -> list[ActionRecord]:
         with reading(self.host, "its report"):
