@@ -169,7 +169,8 @@ def screen(monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     made = Screen()
     yield made
-    made.stream.close()
+    made.stream.close()  # its reader meets the end, and must have before its number is given to another terminal
+    made.reader.join(10)
     os.close(made.controller)
 
 
