@@ -306,6 +306,11 @@ def test_a_run_that_took_too_long():
     assert verdicts[1].reason == "the run took longer than 60 s"
 
 
+def test_a_failure_that_no_step_knows_of_is_one_all_the_same():
+    (verdict,) = judge(plan(step(1)), run("failed", steps=("done",), reason="for no step's sake"), Evidence()).verdicts
+    assert (verdict.value, verdict.reason) == (Value.FAILED, "for no step's sake")
+
+
 def test_a_run_that_took_too_long_says_so_beside_what_it_failed_at():
     wanted = plan(step(1, action(outcome=Outcome(raises="OSError"))))
     record = run("failed", steps=("failed",), reason="the run took longer than 60 s", overran=True, actions=(done(status="blocked"),))
