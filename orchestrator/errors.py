@@ -9,7 +9,8 @@ What TCP did (``ECONNREFUSED``) is an outcome, recorded and judged; it is never 
     |-- InputProblems       65   every problem of a scenario, topology or inventory, each with its place
     |-- StoreError           3   a run directory cannot be written or read (full disk, a run that never ended)
     |-- TestbedError         3   hosts cannot be made or reached; says what to install or permit
-    |   `-- Unsupported      2   this machine lacks what the scenario needs: SKIP with the reason
+    |   |-- Unsupported      2   this machine lacks what the scenario needs: SKIP with the reason
+    |   `-- Unreachable          a machine of the inventory cannot be talked with; names it, says why and what to do
     |-- AgentError           3   an agent refused, vanished or spoke out of turn; names the host
     |   |-- AgentLost            its channel ended
     |   `-- Overdue              it did not arrive at a barrier; says what it was doing
@@ -78,6 +79,14 @@ class Unsupported(TestbedError):
     """This machine, kernel or user lacks what the scenario needs: a SKIP, before the first step."""
 
     exit_code = 2
+
+
+class Unreachable(TestbedError):
+    """The ``machine`` of an inventory cannot be talked with: no way to it, not let in, not who it was, no Python, no rights."""
+
+    def __init__(self, machine: str, text: str) -> None:
+        self.machine = machine
+        super().__init__(f"{machine}: {text}")
 
 
 class AgentError(OrchestratorError):

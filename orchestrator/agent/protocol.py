@@ -30,15 +30,21 @@ SEAL = "seal"  # end the capture and say what it came to
 FINISH = "finish"  # interrupt what blocks, stop captures, undo, report
 BEAT = "beat"  # I am still here
 HOLD = "hold"  # a person looks around: forget the deadline
+SURVEY = "survey"  # what a real host has and can do, with its interfaces, addresses and routes; touches nothing
+GUARD = "guard"  # from now on this host is one run's alone: lock, journal, guardian
+CONFIRM = "confirm"  # the control connection survived the change of this number, and a fresh one was opened after it
+CLEAN = "clean"  # what earlier runs left on this host: told, and taken back
 
 # What kind of refusal it is when this host lacks what was asked for; an answer's other kinds are for people.
 LACKING = "Lacking"
+HELD = "Held"  # another run has this host
 
 # What the agent tells unasked.
 HELLO = "hello"
 ENDED = "ended"  # a background action is over
 PACKETS = "packets"  # some bytes of a capture
 GOODBYE = "goodbye"  # I have undone and am leaving, and why
+UNCONFIRMED = "unconfirmed"  # a change, by its number, that I shall take back soon unless it is confirmed
 FAILED = "failed"  # I could not even become a host, or I have a fault, and why; with the errno of what the system refused
 
 
