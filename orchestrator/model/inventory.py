@@ -9,7 +9,7 @@ class Machine(Record, frozen=True, kw_only=True):
     """One machine of the inventory. What is empty (0, ``None``) was not said there: ``~/.ssh/config`` or the usual way decides.
 
     ``address`` and ``port`` are the SSH server's, ``keys`` the files of private keys, ``jump`` the bastions on the way to it, first one
-    first, each ``[user@]host[:port]``. ``known_hosts`` and ``ssh_config`` are files beside the usual ones. ``become`` is whether sudo may be
+    first, each ``[user@]host[:port]``. ``known_hosts`` and ``ssh_config`` are files beside the usual ones. ``become``: whether sudo may be
     used. ``python`` is the interpreter for the agent. ``configure`` allows to set addresses, routes and forwarding that are missing.
     ``macs`` finds its interface on a network of the topology: network -> ``02:00:5e:10:00:01``.
     """
