@@ -19,7 +19,7 @@ from orchestrator.model.verdict import EXIT_CODES, Report, Value, Verdict, worst
 from orchestrator.model.words.values import Record
 from orchestrator.pipeline.jobs import Job
 from orchestrator.pipeline.running import Progress, Run
-from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.hosts import Site
 
 INTERRUPTED = 130
 
@@ -45,12 +45,12 @@ class Tell(Protocol):
 
 
 class Campaign:
-    """Runs jobs on namespaces, and lets a person know through ``tell``."""
+    """Runs jobs on the hosts of a site, and lets a person know through ``tell``."""
 
-    def __init__(self, settings: Settings, server: ForkServer, tell: Tell) -> None:
+    def __init__(self, settings: Settings, site: Site, tell: Tell) -> None:
         self.settings = settings
         self.interrupted = ""
-        self._server = server
+        self._site = site
         self._tell = tell
         self._running: set[Run] = set()
         self._alone_in_the_world = True
@@ -71,7 +71,7 @@ class Campaign:
         return [found[index] for index in sorted(found)]
 
     async def _beside(self, jobs: Sequence[tuple[int, Job]], found: dict[int, Report]) -> None:
-        limit = asyncio.Semaphore(self.settings.jobs)
+        limit = asyncio.Semaphore(min(self.settings.jobs, self._site.at_once or self.settings.jobs))
         tasks: list[asyncio.Task[None]] = []
         for index, job in jobs:
             await limit.acquire()
@@ -86,7 +86,7 @@ class Campaign:
 
     async def _one(self, index: int, job: Job, found: dict[int, Report]) -> None:
         watcher = self._tell.progress()
-        run = Run(job, self._server, Path(self.settings.runs), watcher)
+        run = Run(job, self._site, Path(self.settings.runs), watcher)
         run.wants_to_hold = self._wants_to_hold
         run.on_hold = self._tell.hold
         self._running.add(run)

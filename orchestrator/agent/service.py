@@ -190,6 +190,19 @@ class Service:
         """The fingerprint of this host."""
         self._spawn(number, observe.environment(self.loop, frame.get("tools", ()), frame.get("interfaces", ())), LOOK_NS)
 
+    def survey(self, number: int, frame: Frame) -> None:
+        """What this host has and can do; touches nothing."""
+        self._spawn(number, self._survey(frame), LOOK_NS)
+
+    def _survey(self, frame: Frame) -> Steps[Frame]:
+        from .survey import survey  # a host of the controller's own machine is never asked
+
+        facts = {}
+        if frame.get("network"):
+            facts = yield from survey(self.loop, frame.get("tools", ()), frame.get("features", ()))
+        values = {key: changes.read_sysctl(key) for key in frame.get("sysctls", ())}
+        return dict(facts, sysctls={key: value for key, value in values.items() if value is not None})
+
     def hold(self, number: int, frame: Frame) -> None:
         """Stay as long as the controller is heard of."""
         self.deadline_ns = None
@@ -258,6 +271,7 @@ _ASKS: dict[str, Callable[[Service, Any, Frame], None]] = {
     protocol.FIRE: Service.fire,
     protocol.OBSERVE: Service.observe,
     protocol.ENVIRONMENT: Service.environment,
+    protocol.SURVEY: Service.survey,
     protocol.HOLD: Service.hold,
     protocol.SEAL: Service.seal,
     protocol.FINISH: Service.finish,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 READ_BYTES = 262_144
@@ -24,6 +25,9 @@ class Channel(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send all of ``data``, now or as soon as the other side takes it."""
+
+    def end(self) -> None:
+        """Send no more, and go on to listen until the other side ends it; the agent behind it undoes and leaves."""
 
     def close(self) -> None:
         """End the channel; the agent behind it undoes and leaves."""
@@ -63,6 +67,14 @@ class SocketChannel:
                 return
             self._loop.add_writer(self._fd, self._writable)
         self._outbox += data
+
+    def end(self) -> None:
+        """Close it for writing; what is still to be sent is given up."""
+        if self._fd >= 0:
+            self._loop.remove_writer(self._fd)
+            self._outbox.clear()
+            with suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close the socket; no callback comes any more."""

@@ -7,7 +7,8 @@ decoded, checked for its form, and never trusted to name a file or a function.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ Frame = dict[str, Any]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 GREETING_S = 10.0
+LEAVE_S = 12.0
+"""A little more than an agent takes at the most to undo."""
 
 
 class Session:
@@ -38,6 +41,8 @@ class Session:
         self.refusal: OSError | None = None
         """What the system refused when it was to become a host."""
         self.goodbye = ""
+        self.prove: Callable[[], Awaitable[None]] | None = None
+        """Goes the whole way to the host once more, anew; ``None`` where that way cannot be cut."""
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._greeting: asyncio.Future[None] = self._loop.create_future()
@@ -95,6 +100,16 @@ class Session:
         except TimeoutError:
             self.overdue = True
             raise Overdue(self.host, f"it did not report within {patience_s:.1f} s; it was doing: {doing}") from None
+
+    async def leave(self, patience_s: float = LEAVE_S) -> None:
+        """End the conversation politely: the agent undoes what is left and goes, and with it whoever watches over it. Then close."""
+        if self.lost is None:
+            gone: asyncio.Future[None] = self._loop.create_future()
+            self.on_lost = lambda _lost: gone.set_result(None) if not gone.done() else None
+            self._channel.end()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(gone, patience_s)
+        self.close()
 
     def close(self) -> None:
         """End the conversation; the agent undoes what it may have left and leaves."""

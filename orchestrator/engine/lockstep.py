@@ -8,23 +8,22 @@ decides whether to go on, and what it saw is recorded for the checks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import msgspec
 
+from orchestrator.connectors.crowd import on_all
 from orchestrator.connectors.session import Session
 from orchestrator.engine.gate import Gate
 from orchestrator.engine.part import Keeper, Part
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.timing import LEAD_NS, Clock, Timetable
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import HostErrors, Interrupted, OrchestratorError, StoreError, Unsupported
+from orchestrator.errors import Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, RunRecord, StepRecord
 from orchestrator.model.words.actions import typed
 
-T = TypeVar("T")
 _STATUSES = {Interrupted: "interrupted", Unsupported: "skipped"}
 
 
@@ -123,7 +122,7 @@ class Lockstep:
     async def _prepare_and_step(self) -> None:
         if self._stopped is not None:
             raise self._stopped
-        await _on_all(self._parts, lambda host: self._parts[host].prepare())
+        await on_all(self._parts, lambda host: self._parts[host].prepare())
         await self._gate.take_baselines()
         for step in self._plan.steps:
             if step.skip is not None:
@@ -172,25 +171,5 @@ class Lockstep:
         by_host: dict[str, list[PlannedAction]] = {}
         for action in step.actions:
             by_host.setdefault(action.host, []).append(action)
-        records = await _on_all(by_host, lambda host: self._parts[host].fire(by_host[host], due_ns, self._clock))
+        records = await on_all(by_host, lambda host: self._parts[host].fire(by_host[host], due_ns, self._clock))
         return [record for told in records for record in told]
-
-
-async def _on_all(hosts: Iterable[str], work: Callable[[str], Awaitable[T]]) -> list[T]:
-    """Work on all hosts at once, and wait for all; gives the results in the order of the hosts.
-
-    :raises HostErrors: several could not, and it holds what each came to. Where one could not, or all lack something, that is raised.
-    """
-    names = list(hosts)
-    if len(names) == 1:
-        return [await work(names[0])]
-    results = await asyncio.gather(*map(work, names), return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, OrchestratorError):
-            raise result
-    failed = {name: result for name, result in zip(names, results, strict=True) if isinstance(result, OrchestratorError)}
-    if failed and (len(failed) == 1 or all(isinstance(error, Unsupported) for error in failed.values())):
-        raise next(iter(failed.values()))
-    if failed:
-        raise HostErrors({name: failed.get(name) for name in names})
-    return [result for result in results if not isinstance(result, BaseException)]

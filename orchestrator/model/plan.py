@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestrator.model.scenario import Timing
-from orchestrator.model.topology import Testbed, ip_version
+from orchestrator.model.topology import Alteration, Testbed, ip_version
 from orchestrator.model.words.actions import Action
 from orchestrator.model.words.expectations import AnyExpectation, Outcome
 from orchestrator.model.words.values import Record, Where
@@ -42,7 +42,7 @@ class HostPlan(Record, frozen=True, kw_only=True):
     """What one host is told before anything moves. ``capture`` is ``None`` where nothing is captured, else tcpdump's filter, empty for all.
 
     ``filter_program`` is that filter as ``tcpdump -ddd`` compiled it. ``if_present`` are keys of ``sysctl`` that the host may lack all the
-    same: some that the machine has, no namespace has.
+    same: some that the machine has, no namespace has. ``setup`` makes a real host what the topology wants.
     """
 
     name: str
@@ -52,6 +52,7 @@ class HostPlan(Record, frozen=True, kw_only=True):
     sysctl: dict[str, str] = {}
     if_present: tuple[str, ...] = ()
     offload: dict[str, bool] = {}
+    setup: tuple[Alteration, ...] = ()
 
 
 class Plan(Record, frozen=True, kw_only=True):

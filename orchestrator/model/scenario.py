@@ -92,13 +92,15 @@ class SysctlWish(Record, frozen=True, kw_only=True):
 class Needs(Record, frozen=True, kw_only=True):
     """What hosts must have, else SKIP.
 
-    ``tools`` on their path, ``features`` out of :data:`FEATURES`, a ``kernel``, ``sysctls``.
+    ``tools`` on their path, ``features`` out of :data:`FEATURES`, a ``kernel``, ``sysctls``. ``rights`` is whether anything that is done
+    takes an administrator's.
     """
 
     tools: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     kernel: str | None = None
     sysctls: tuple[str, ...] = ()
+    rights: bool = False
 
 
 class Scenario(Record, frozen=True, kw_only=True):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from orchestrator.model.words.values import Record, Where
 
 
 def ip_version(family: str) -> int:
     """6 for ``ipv6``, else 4."""
     return 6 if family == "ipv6" else 4
+
+
+_OF_INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.([^.]+)\.([^.]+)")
 
 
 class LinkProperties(Record, frozen=True, kw_only=True):
@@ -24,12 +29,13 @@ class LinkProperties(Record, frozen=True, kw_only=True):
 class Port(Record, frozen=True, kw_only=True):
     """A host's place on a network: ``interface`` is ``eth1``, ``eth2``, ... in the order of the networks.
 
-    ``addresses`` carry their prefix length: ``10.10.0.100/24``.
+    ``addresses`` carry their prefix length: ``10.10.0.100/24``. ``mac`` is the interface's own, empty where it does not matter.
     """
 
     host: str
     interface: str
     addresses: tuple[str, ...]
+    mac: str = ""
     where: Where | None = None
 
 
@@ -82,6 +88,13 @@ class Topology(Record, frozen=True, kw_only=True):
             if (":" in address) == (version == 6)
         )
 
+    def neighbours(self, family: str) -> str:
+        """The text of ``/etc/hosts``: every host by its first address of the run's family, so that ``nc juliet`` tries no other."""
+        lines = ["127.0.0.1 localhost", "::1 localhost"]
+        for host in self.hosts:
+            lines += [f"{address} {host.name}" for address in self.addresses(host.name, ip_version(family))[:1]]
+        return "\n".join(lines) + "\n"
+
 
 class Facts(Record, frozen=True, kw_only=True):
     """What a host can do, found before anything was touched.
@@ -97,11 +110,37 @@ class Facts(Record, frozen=True, kw_only=True):
     features: tuple[str, ...] = ()
 
 
+class Alteration(Record, frozen=True, kw_only=True):
+    """What makes a host a little more like its topology wants it: ip-route(8)'s or ip-address(8)'s words, and those that put it back."""
+
+    words: tuple[str, ...]
+    undo: tuple[str, ...]
+
+
 class LiveHost(Record, frozen=True, kw_only=True):
-    """A host that was found: where it runs and what it can do."""
+    """A host that was found: where it runs and what it can do.
+
+    Of a real one: the ``machine`` of the inventory, the ``interfaces`` that it has for those of the topology (``{"eth1": "ens7"}``; where
+    one is not named, it is called as there), and what is altered for the length of a run, because it may be and is not as it should be:
+    ``setup`` and ``sysctl``. ``configure`` is whether it may be.
+    """
 
     name: str
     facts: Facts
+    machine: str = ""
+    interfaces: dict[str, str] = {}
+    setup: tuple[Alteration, ...] = ()
+    sysctl: dict[str, str] = {}
+    configure: bool = True
+
+    def interface(self, wanted: str) -> str:
+        """What the topology's interface is called here."""
+        return self.interfaces.get(wanted, wanted)
+
+    def sysctl_key(self, key: str) -> str:
+        """A kernel parameter with its interface as it is called here: ``net.ipv4.conf.eth1.rp_filter`` may be that of ``ens7``."""
+        own = _OF_INTERFACE.fullmatch(key)
+        return f"{own[1]}.{self.interface(own[2]).replace('.', '/')}.{own[3]}" if own else key
 
 
 class Testbed(Record, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator import planning
+from orchestrator.agent.survey import which
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.errors import InputProblems, Problem, TestbedError
 from orchestrator.loading import Loaded, load_scenario
@@ -19,9 +20,9 @@ from orchestrator.loading.shelves import topology_folders
 from orchestrator.loading.source.problems import suggestion
 from orchestrator.model.plan import Plan
 from orchestrator.model.scenario import Scenario
-from orchestrator.model.topology import Topology
+from orchestrator.model.topology import Testbed, Topology
 from orchestrator.model.words.values import Record, Where
-from orchestrator.testbeds.survey import programs, survey, which
+from orchestrator.testbeds.survey import programs, survey
 
 
 class Job(Record, frozen=True, kw_only=True):
@@ -87,9 +88,9 @@ def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(place.path, place.line, place.column, f"there is no program '{name}' on this machine{advice}")
 
 
-def make_plan(job: Job) -> Plan:
-    """What would be done on namespaces of this machine; touches nothing."""
-    return planning.plan(job.scenario, survey(job.topology, planning.needs(job.scenario)))
+def make_plan(job: Job, testbed: Testbed | None = None) -> Plan:
+    """What would be done on ``testbed``, else on namespaces of this machine; touches nothing."""
+    return planning.plan(job.scenario, testbed or survey(job.topology, planning.needs(job.scenario)))
 
 
 def with_filters(plan: Plan) -> Plan:

@@ -10,26 +10,27 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec.structs import replace
 
-from orchestrator import store
+from orchestrator import planning, store
 from orchestrator.agent import protocol
 from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.watching import Watcher
 from orchestrator.errors import Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
+from orchestrator.model.topology import Testbed
 from orchestrator.model.verdict import Report
 from orchestrator.pipeline.concluding import conclude
 from orchestrator.pipeline.jobs import Job, make_plan, with_filters
-from orchestrator.testbeds import netns
-from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.hosts import Hosts, Site
 
+T = TypeVar("T")
 _BIG_BYTES = 50_000
 """A capture that takes so long to read that steps of another run would be late."""
 
@@ -47,7 +48,7 @@ class Progress(Watcher, Protocol):
 class Run:
     """One job from survey to report, on hosts of its own."""
 
-    def __init__(self, job: Job, server: ForkServer, runs: Path, progress: Progress) -> None:
+    def __init__(self, job: Job, site: Site, runs: Path, progress: Progress) -> None:
         self.job = job
         self.id = os.urandom(4).hex()
         self.wants_to_hold: Callable[[RunRecord], bool] = lambda _record: False
@@ -57,10 +58,10 @@ class Run:
         self.holding = False
         self._progress = progress
         self._runs = runs
-        self._server = server
+        self._site = site
         self._engine: Lockstep | None = None
         self._reason = ""
-        self._bringing_up: asyncio.Task[None] | None = None
+        self._bringing_up: asyncio.Task[Any] | None = None
         self._released = asyncio.Event()
         self._began_ns = time.time_ns()
 
@@ -83,16 +84,45 @@ class Run:
         :raises StoreError: the run directory cannot be written.
         :raises OrchestratorError: a fault of ours, in planning or judging; what was recorded is kept.
         """
-        plan = with_filters(make_plan(self.job))
-        directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, self._began_ns)
+        hosts = self._site.hosts(self.job.topology, self.job.scenario.family, self.id)
         try:
-            return await self._kept(plan, directory)
-        except OrchestratorError:
-            raise
-        except Exception as error:  # a fault of ours ends this run, and costs no other run its report
-            raise OrchestratorError(_tell_fault(error, directory)) from error
+            plan = with_filters(make_plan(self.job, await self._surveyed(hosts)))
+            directory = store.RunDirectory.create(self._runs, plan.scenario, self.id, self._began_ns)
+            try:
+                return await self._kept(plan, directory, hosts)
+            except OrchestratorError:
+                raise
+            except Exception as error:  # a fault of ours ends this run, and costs no other run its report
+                raise OrchestratorError(_tell_fault(error, directory)) from error
+        finally:
+            await hosts.down()
 
-    async def _kept(self, plan: Plan, directory: store.RunDirectory) -> Report:
+    async def _surveyed(self, hosts: Hosts) -> Testbed:
+        """What there is to plan for. An interrupt ends it, with nothing to keep.
+
+        :raises Interrupted: it came.
+        """
+        try:
+            return await self._unless_interrupted(hosts.survey(planning.needs(self.job.scenario)))
+        except asyncio.CancelledError:
+            if not self._reason:
+                raise
+            raise Interrupted(self._reason) from None
+
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do what :meth:`interrupt` may cancel; one that came before it, or just as it ended, counts too."""
+        self._bringing_up = task = asyncio.create_task(work)
+        if self._reason:
+            task.cancel()
+        try:
+            done = await task
+        finally:
+            self._bringing_up = None
+        if self._reason:
+            raise asyncio.CancelledError
+        return done
+
+    async def _kept(self, plan: Plan, directory: store.RunDirectory, hosts: Hosts) -> Report:
         for path, data in self.job.inputs.items():
             directory.keep_input(Path(path).name, data)
         directory.write(store.PLAN, plan)
@@ -100,7 +130,7 @@ class Run:
         self._progress.run_begins(plan)
         with store.going_on(directory):
             try:
-                record = await self._record(plan, directory, captures)
+                record = await self._record(plan, directory, captures, hosts)
             finally:
                 captures.close()
             directory.write(store.RECORD, record)
@@ -108,13 +138,12 @@ class Run:
         self._progress.run_ends(report)
         return report
 
-    async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles) -> RunRecord:
+    async def _record(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, hosts: Hosts) -> RunRecord:
         if plan.skip is not None:
             return await self._cut_short(plan, "skipped", plan.skip)
-        testbed = netns.Namespaces(self._server, plan.testbed.topology, plan.family)
         try:
-            await self._bring_up(testbed)
-            return await self._steps(plan, directory, captures, testbed)
+            await self._unless_interrupted(self._bring_up(plan, hosts))
+            return await hosts.account(await self._steps(plan, directory, captures, hosts))
         except asyncio.CancelledError:
             if not self._reason:
                 raise
@@ -128,7 +157,7 @@ class Run:
         except Exception as error:  # noqa: BLE001  a fault of ours ends this run, and costs nobody the evidence that there is
             return await self._cut_short(plan, "error", _tell_fault(error, directory))
         finally:
-            await testbed.down()
+            await hosts.down()
 
     async def _cut_short(self, plan: Plan, status: str, reason: str) -> RunRecord:
         """All that was recorded until now, if it came to that."""
@@ -138,38 +167,34 @@ class Run:
         await self._engine.seal()
         return self._engine.record(status, reason)
 
-    async def _bring_up(self, testbed: netns.Namespaces) -> None:
-        """Make the hosts, and import meanwhile what will be needed. An interrupt that came before or meanwhile ends it here."""
-        if not self._reason:
-            self._bringing_up = asyncio.create_task(testbed.up())
-            await _load_later_stages()
-            await self._bringing_up
-        if self._reason:
-            raise asyncio.CancelledError
+    @staticmethod
+    async def _bring_up(plan: Plan, hosts: Hosts) -> None:
+        """Make the hosts ready, and import meanwhile what will be needed."""
+        await asyncio.gather(hosts.up(plan), _load_later_stages())
 
-    async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, testbed: netns.Namespaces) -> RunRecord:
-        self._engine = Lockstep(plan, self.id, testbed.sessions, captures, self._progress)
-        testbed.watch(self._engine.stop)
+    async def _steps(self, plan: Plan, directory: store.RunDirectory, captures: store.CaptureFiles, hosts: Hosts) -> RunRecord:
+        self._engine = Lockstep(plan, self.id, hosts.sessions, captures, self._progress)
+        hosts.watch(self._engine.stop)
         record = await self._engine.run()
         if not self._reason and self.wants_to_hold(record):
             await self._engine.seal()  # what a person does on the hosts is no part of the lab
             so_far = self._engine.record(record.status, record.reason)
             directory.write(store.RECORD, so_far)
-            await self._hold(directory, testbed, await _judged(plan, so_far, directory, captures))
+            await self._hold(directory, hosts, await _judged(plan, so_far, directory, captures))
             return replace(await self._engine.finish(record), end_ns=so_far.end_ns)  # nor is the time that it takes
         return await self._engine.finish(record)
 
-    async def _hold(self, directory: store.RunDirectory, testbed: netns.Namespaces, report: Report) -> None:
+    async def _hold(self, directory: store.RunDirectory, hosts: Hosts, report: Report) -> None:
         """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
-        born = {pid: store.born(pid) for pid in (os.getpid(), *testbed.processes.values())}
-        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=testbed.processes, born=born)
+        born = {pid: store.born(pid) for pid in (os.getpid(), *hosts.processes.values())}
+        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=dict(hosts.processes), born=born)
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
-        asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in testbed.sessions.values()), return_exceptions=True)
+        asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in hosts.sessions.values()), return_exceptions=True)
         asked.add_done_callback(lambda done: done.cancelled() or done.exception())
         self.holding = True
         try:
             directory.write(store.LIVE, live)
-            self.on_hold(report, tuple(testbed.processes))
+            self.on_hold(report, tuple(hosts.processes))
             await self._released.wait()
         finally:
             asked.cancel()

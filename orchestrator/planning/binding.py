@@ -17,7 +17,7 @@ from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.scenario import Guarded, HostAction, Scenario, Step
 from orchestrator.model.topology import Facts, Testbed, Topology, ip_version
-from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Type
+from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Sysctl, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
     CountExpectation,
@@ -63,6 +63,7 @@ class _Binder:
         self._version = ip_version(scenario.family)
         self._topology: Topology = testbed.topology
         self._facts: dict[str, Facts] = {host.name: host.facts for host in testbed.hosts}
+        self._live = {host.name: host for host in testbed.hosts}
         self._conditions = Conditions(scenario, testbed)
         self._addresses = dict(self._named())
 
@@ -77,18 +78,21 @@ class _Binder:
     def host(self, host: str) -> HostPlan:
         captures = {wish.host: wish.filter for wish in self._scenario.capture}
         wishes = [wish for wish in self._scenario.sysctl if wish.host in ("all", host)]
-        pinned = {wish.key: wish.value for wish in wishes if not wish.if_present or wish.key in self._facts[host].sysctls}
+        meant = [wish for wish in wishes if not wish.if_present or wish.key in self._facts[host].sysctls]
+        live = self._live[host]
+        pinned = {live.sysctl_key(wish.key): wish.value for wish in meant}
         return HostPlan(
             name=host,
             capture=self._text(captures[host]) if host in captures else None,
             interfaces=self._interfaces(host),
-            sysctl=pinned,
-            if_present=tuple(wish.key for wish in wishes if wish.if_present and wish.key in pinned),
+            sysctl={**live.sysctl, **pinned},
+            if_present=tuple(live.sysctl_key(wish.key) for wish in meant if wish.if_present),
             offload={**HONEST_WIRE, **self._scenario.offload},
+            setup=live.setup,
         )
 
     def _interfaces(self, host: str) -> tuple[str, ...]:
-        return tuple(port.interface for _network, port in self._topology.ports(host))
+        return tuple(self._live[host].interface(port.interface) for _network, port in self._topology.ports(host))
 
     def step(self, step: Step) -> PlannedStep:
         return PlannedStep(
@@ -123,9 +127,11 @@ class _Binder:
             case Calls(calls=calls):
                 return replace(action, calls=tuple(self._call(call) for call in calls))
             case Iptables(words=words):
-                return replace(action, words=tuple(map(self._text, words)))
+                return replace(action, words=tuple(map(self._text, self._there(host, words))))
             case Start(argv=argv) | Run(argv=argv):
-                return replace(action, argv=tuple(map(self._text, argv)), **self._proof(action))
+                return replace(action, argv=tuple(map(self._text, self._there(host, argv))), **self._proof(action))
+            case Sysctl(values=values):
+                return replace(action, values={self._live[host].sysctl_key(key): value for key, value in values.items()})
             case Type(text=text) | File(text=text):
                 return replace(action, text=self._text(text))
             case Snapshot(tools=tools) if self._version == 6:
@@ -134,6 +140,11 @@ class _Binder:
                 return replace(action, interfaces=self._interfaces(host))
             case _:
                 return action
+
+    def _there(self, host: str, words: tuple[str, ...]) -> Iterator[str]:
+        """The words with the topology's interfaces called as they are on the host: ``-i eth1``, ``dev eth1``."""
+        own = [port.interface for _network, port in self._topology.ports(host)]
+        return (self._live[host].interface(word) if word in own else word for word in words)
 
     def _proof(self, action: Start | Run) -> dict[str, Ready]:
         output = action.ready.output if isinstance(action, Start) else None

@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.model.scenario import Condition, Guarded, Needs, Scenario
 from orchestrator.model.topology import Facts, Testbed, ip_version
-from orchestrator.model.words.actions import Action, File, Iptables, Run, Snapshot, Start, Sysctl
+from orchestrator.model.words.actions import Action, File, Iptables, Offload, Run, Snapshot, Start, Sysctl
 from orchestrator.model.words.expectations import RuleExpectation, SocketExpectation, ToolExpectation
 from orchestrator.model.words.values import Where
 from orchestrator.planning.conditions import Conditions, kernel_fits
@@ -63,7 +63,15 @@ def needs(scenario: Scenario) -> Needs:
     tools = {*scenario.needs.tools, *_implied_tools(scenario)}
     keys = {*scenario.needs.sysctls, *(wish.key for wish in scenario.sysctl), *(key for _host, key in _set_in_steps(scenario))}
     keys |= _conditional_sysctls(scenario)
-    return msgspec.structs.replace(scenario.needs, tools=tuple(sorted(tools)), sysctls=tuple(sorted(keys)))
+    return msgspec.structs.replace(scenario.needs, tools=tuple(sorted(tools)), sysctls=tuple(sorted(keys)), rights=_takes_rights(scenario))
+
+
+def _takes_rights(scenario: Scenario) -> bool:
+    """Whether it captures, alters a host or says that it needs them; a program may need them too, so programs count."""
+    acting = [acting.action for step in scenario.steps for acting in step.actions]
+    privileged = any(isinstance(action, Iptables | Sysctl | Offload | Run | Start) for action in acting)
+    looks = any(isinstance(guarded.expectation, RuleExpectation) for guarded in _guarded(scenario))
+    return bool(scenario.capture or scenario.sysctl or scenario.offload or "root" in scenario.needs.features) or privileged or looks
 
 
 def unvouched(scenario: Scenario) -> Iterator[tuple[str, Where, bool]]:

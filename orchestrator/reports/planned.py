@@ -76,7 +76,8 @@ def _setup(ink: Ink, plan: Plan, setup: Mapping[str, Sequence[str]]) -> list[str
 
 def _pinned(host: HostPlan) -> tuple[str, ...]:
     sysctl = typed(Sysctl(values=host.sysctl)) if host.sysctl else ()
-    return (*sysctl, *(typed(Offload(values=host.offload, interfaces=host.interfaces)) if host.offload else ()))
+    setup = (f"ip {' '.join(one.words)}" for one in host.setup)
+    return (*setup, *sysctl, *(typed(Offload(values=host.offload, interfaces=host.interfaces)) if host.offload else ()))
 
 
 def _steps(ink: Ink, plan: Plan) -> list[str]:

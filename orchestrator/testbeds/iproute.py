@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from orchestrator.model.topology import Network, Topology, ip_version
+from orchestrator.model.topology import Network, Topology
 
 _FIRST_INDEX = 1000
 
@@ -87,11 +87,3 @@ def sysctls(topology: Topology, host: str) -> dict[str, str]:
     if not topology.addresses(host, 6):
         return {"net.ipv6.conf.all.disable_ipv6": "1"} | ({"net.ipv4.ip_forward": "1"} if forwards else {})
     return {"net.ipv4.ip_forward": "1", "net.ipv6.conf.all.forwarding": "1"} if forwards else {}
-
-
-def neighbours(topology: Topology, family: str) -> str:
-    """The text of ``/etc/hosts``: every host by its first address of the run's family, so that ``nc juliet`` tries no other."""
-    lines = ["127.0.0.1 localhost", "::1 localhost"]
-    for host in topology.hosts:
-        lines += [f"{address} {host.name}" for address in topology.addresses(host.name, ip_version(family))[:1]]
-    return "\n".join(lines) + "\n"

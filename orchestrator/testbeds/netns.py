@@ -15,13 +15,17 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.agent import protocol
+from orchestrator.agent.survey import which
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
 from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, Overdue, TestbedError, Unsupported
-from orchestrator.model.topology import Topology
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord
+from orchestrator.model.scenario import Needs
+from orchestrator.model.topology import Testbed, Topology
 from orchestrator.testbeds import iproute
 from orchestrator.testbeds.forkserver import SWITCH, ForkServer
-from orchestrator.testbeds.survey import which
+from orchestrator.testbeds.survey import survey
 
 _UP_S = 60.0
 _LINES_S = 15.0
@@ -30,6 +34,22 @@ _AT_ONCE = 8
 """So many hosts are configured at one time: the kernel has one lock for all of it, and a crowd in front of that only costs."""
 _KINDS = ("user", "pid", "net", "mnt", "uts", "ipc")
 _PACKAGES = "iproute2 (Debian, Ubuntu) or iproute (Fedora)"
+
+
+class ThisMachine:
+    """A site: as many hosts as are asked for, made by one process."""
+
+    at_once: int | None = None
+
+    def __init__(self, server: ForkServer) -> None:
+        self._server = server
+
+    def hosts(self, topology: Topology, family: str, _run_id: str) -> Namespaces:
+        """Hosts for one run."""
+        return Namespaces(self._server, topology, family)
+
+    async def close(self) -> None:
+        """Whoever started the process ends it."""
 
 
 class Namespaces:
@@ -46,7 +66,11 @@ class Namespaces:
         self._handles: list[int] = []
         self._inside: dict[str, int] = {}
 
-    async def up(self) -> None:
+    async def survey(self, needs: Needs) -> Testbed:
+        """What they will have."""
+        return survey(self.topology, needs)
+
+    async def up(self, _plan: Plan | None = None) -> None:
         """Make hosts and links, and wait until every link works.
 
         :raises TestbedError: the system does not permit it, or a tool is missing; says what to do.
@@ -66,7 +90,7 @@ class Namespaces:
             raise
 
     async def _fork(self) -> None:
-        text = iproute.neighbours(self.topology, self.family)
+        text = self.topology.neighbours(self.family)
         try:
             self._switch = self._one(SWITCH, "")
             for host in self.topology.hosts:
@@ -142,6 +166,10 @@ class Namespaces:
             self._switch.on_lost = lost
             if self._switch.lost is not None:
                 lost(self._switch.lost)
+
+    async def account(self, record: RunRecord) -> RunRecord:
+        """Of a host that was lost nothing is left to be asked: the kernel has taken it back."""
+        return record
 
     async def down(self) -> None:
         """Kill every host; the kernel does the rest at once, and frees its memory 50 to 90 ms later."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import NoReturn
 
+from orchestrator.agent.survey import which
 from orchestrator.errors import TestbedError
-from orchestrator.testbeds.survey import which
 
 
 def enter(host: str, pid: int, command: tuple[str, ...], *, user_namespace: bool) -> NoReturn:

@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from orchestrator.agent.survey import can, folders, which
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
 
 KIND = "netns"
 _OF_INTERFACE = re.compile(r"(net\.ipv[46]\.(?:conf|neigh))\.(?!(?:all|default|lo)\.)([^.]+)\.([^.]+)")
-_TRACED = "/events/sock/inet_sock_set_state/enable"
 
 
 def survey(topology: Topology, needs: Needs) -> Testbed:
@@ -31,7 +31,7 @@ def survey(topology: Topology, needs: Needs) -> Testbed:
         kernel=os.uname().release,
         python=sys.version.split()[0],
         tools={name: path for name in needs.tools if (path := which(name))},
-        features=tuple(name for name in needs.features if _can(name)),
+        features=tuple(name for name in needs.features if can(name)),
     )
     values = {key: value for key in needs.sysctls if (value := _sysctl(key)) is not None}
     interfaces = {(port.host, port.interface) for network in topology.networks for port in network.ports}
@@ -42,28 +42,13 @@ def survey(topology: Topology, needs: Needs) -> Testbed:
     return Testbed(kind=KIND, topology=topology, hosts=tuple(hosts))
 
 
-def which(name: str) -> str:
-    """Where a program is on a host's path; empty where it is missing."""
-    if "/" in name:
-        return name if _is_program(name) else ""
-    return next((path for folder in _folders() if _is_program(path := f"{folder}/{name}")), "")
-
-
-def _is_program(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)
-
-
 def programs() -> set[str]:
     """Every program on a host's path; a folder that may be searched and not read tells none."""
     found: set[str] = set()
-    for folder in _folders():
+    for folder in folders():
         with contextlib.suppress(OSError):
             found.update(os.listdir(folder))
     return found
-
-
-def _folders() -> list[str]:
-    return [*os.environ.get("PATH", os.defpath).split(":"), "/usr/sbin", "/sbin"]
 
 
 def _sysctl(key: str) -> str | None:
@@ -79,44 +64,3 @@ def _held(values: dict[str, str], host: str, interfaces: set[tuple[str, str]]) -
         own = _OF_INTERFACE.fullmatch(key)
         if own is None or (host, own[2]) in interfaces:
             yield key, value
-
-
-def _can(feature: str) -> bool:
-    """Whether hosts on this machine can do what the word of :data:`~orchestrator.model.scenario.FEATURES` says."""
-    match feature:
-        case "root":
-            return os.geteuid() == 0
-        case "trace":
-            return any(os.access(f"{folder}{_TRACED}", os.W_OK) for folder in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing"))
-    return _has_module(f"sch_{feature}")
-
-
-def _has_module(name: str, root: str = "") -> bool:
-    """Whether the kernel has a module: loaded, built in, or on the disk to be loaded; ``True`` where nothing tells."""
-    if os.path.isdir(f"{root}/sys/module/{name}"):
-        return True
-    lists = [_text(f"{root}/lib/modules/{os.uname().release}/{file}") for file in ("modules.builtin", "modules.dep")]
-    if any(f"/{name}.ko" in text for text in lists):
-        return True
-    configured = _configuration(f"{root}/proc/config.gz")
-    wanted = "y" if any(lists) else "[ym]"  # a container sees none of the machine's modules, which are loaded for it nevertheless
-    return re.search(rf"^CONFIG_NET_{name.upper()}={wanted}$", configured, re.MULTILINE) is not None or not (configured or any(lists))
-
-
-def _configuration(path: str) -> str:
-    """How the kernel was configured, where it tells (``CONFIG_IKCONFIG_PROC``)."""
-    import gzip
-
-    try:
-        with gzip.open(path, "rt", encoding="ascii", errors="replace") as file:
-            return file.read()
-    except (OSError, EOFError):
-        return ""
-
-
-def _text(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""

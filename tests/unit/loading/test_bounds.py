@@ -15,7 +15,6 @@ from orchestrator.loading.kinds.scalars import Pen
 from orchestrator.loading.script import steps as script
 from orchestrator.model.topology import Facts, Host, LiveHost, Network, Port, Testbed, Topology
 from orchestrator.planning import plan
-from orchestrator.testbeds import iproute
 from orchestrator.testbeds.forkserver import MAX_MESSAGE_BYTES
 
 SOCK = "steps: [{host: romeo, call: sock = socket.socket()}]\n"
@@ -187,7 +186,7 @@ def test_the_names_of_the_most_hosts_fit_into_one_message():
         for number, host in enumerate(longest)
     )
     whole = Topology(name="t", hosts=longest, networks=(Network(name="n", subnets=(), ports=ports),))
-    message = json.dumps({"name": longest[0].name, "hosts": iproute.neighbours(whole, "ipv6")})
+    message = json.dumps({"name": longest[0].name, "hosts": whole.neighbours("ipv6")})
     assert len(message) < MAX_MESSAGE_BYTES
 
 

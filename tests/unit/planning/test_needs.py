@@ -60,7 +60,9 @@ def test_what_is_said_and_what_is_implied_is_asked_once():
     guarded = Guarded(expectation=socket(), when=Condition(sysctl="net.c", family="ipv4"))
     step = Step(number=1, name="", where=HERE, when=Condition(sysctl="net.d"))
     scenario = scenario_of(expect=(guarded,), steps=(step,), needs=said, sysctl=wishes)
-    assert needs(scenario) == Needs(tools=("dig", "ss"), features=("netem",), kernel=">= 6.5", sysctls=("net.a", "net.b", "net.c", "net.d"))
+    assert needs(scenario) == Needs(
+        tools=("dig", "ss"), features=("netem",), kernel=">= 6.5", sysctls=("net.a", "net.b", "net.c", "net.d"), rights=True
+    )
 
 
 # -- why a run is skipped

@@ -174,4 +174,4 @@ def test_each_interface_has_its_own_networks_link():
 def test_hosts_know_each_other_in_one_family_by_the_first_address(family, text):
     second = lan(port("romeo", "10.0.2.1/24", "fd00:2::1/64", interface="eth2"), port("juliet"), name="second")
     wanted = topology(lan(ROMEO, port("juliet", "10.0.0.2/24")), second, hosts=("romeo", "juliet", "nobody"))
-    assert iproute.neighbours(wanted, family) == text
+    assert wanted.neighbours(family) == text

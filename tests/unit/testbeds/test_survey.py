@@ -1,6 +1,5 @@
-"""What this machine's hosts will have: parameters by host, abilities by what the kernel tells of itself."""
+"""What this machine's hosts will have: parameters by host, abilities as it tells them."""
 
-import gzip
 import os
 
 import pytest
@@ -9,8 +8,6 @@ from orchestrator.model.scenario import FEATURES, Needs
 from orchestrator.model.topology import Host, Network, Port, Topology
 from orchestrator.testbeds import survey as surveying
 from orchestrator.testbeds.survey import survey
-
-RELEASE = os.uname().release
 
 
 def line():
@@ -60,54 +57,7 @@ def test_each_feature_of_the_language_has_its_probe():
     assert survey(line(), Needs()).hosts[0].facts.features == ()
 
 
-def machine(folder, **files):
-    """The root of a machine whose kernel tells these things."""
-    for name, text in files.items():
-        if name == "config":
-            (folder / "proc").mkdir()
-            (folder / "proc" / "config.gz").write_bytes(gzip.compress(text.encode()))
-        elif name == "loaded":
-            (folder / "sys" / "module" / text).mkdir(parents=True)
-        else:
-            modules = folder / "lib" / "modules" / RELEASE
-            modules.mkdir(parents=True, exist_ok=True)
-            (modules / f"modules.{name}").write_text(text)
-    return str(folder)
-
-
-@pytest.mark.parametrize(
-    ("told", "has"),
-    [
-        ({}, True),
-        ({"loaded": "sch_netem"}, True),
-        ({"loaded": "sch_tbf", "dep": "kernel/net/sched/sch_fq.ko:\n"}, False),
-        ({"builtin": "kernel/net/sched/sch_netem.ko\n"}, True),
-        ({"dep": "kernel/net/sched/sch_netem.ko.xz: kernel/x.ko.xz\n", "builtin": "kernel/x.ko\n"}, True),
-        ({"dep": "kernel/net/sched/sch_tbf.ko:\n"}, False),
-        ({"config": "CONFIG_NET_SCH_NETEM=y\n"}, True),
-        ({"config": "CONFIG_NET_SCH_NETEM=m\n"}, True),
-        ({"config": "CONFIG_NET_SCH_NETEM=m\n", "dep": "kernel/net/sched/sch_tbf.ko:\n"}, False),
-        ({"config": "# CONFIG_NET_SCH_NETEM is not set\n"}, False),
-        ({"config": "# CONFIG_NET_SCH_NETEM is not set\n", "loaded": "sch_netem"}, True),
-    ],
-)
-def test_whether_the_kernel_has_netem(tmp_path, told, has):
-    assert surveying._has_module("sch_netem", machine(tmp_path, **told)) is has
-
-
 # -- programs
-
-
-def test_a_folder_is_no_program(tmp_path, monkeypatch):
-    first, second = tmp_path / "first", tmp_path / "second"
-    (first / "tool").mkdir(parents=True)
-    second.mkdir()
-    monkeypatch.setenv("PATH", f"{first}:{second}")
-    assert surveying.which("tool") == surveying.which(str(first / "tool")) == ""
-    (second / "tool").write_text("")
-    assert surveying.which("tool") == ""
-    (second / "tool").chmod(0o755)
-    assert surveying.which("tool") == str(second / "tool")
 
 
 def test_a_folder_that_may_not_be_read_hides_no_other(tmp_path, monkeypatch):

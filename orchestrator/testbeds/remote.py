@@ -1,0 +1,210 @@
+"""Real machines of an inventory -> the hosts of a run: surveyed by an agent that touches nothing, then guarded, prepared, and let go.
+
+Knows no SSH; the connections outlive the run, the agents do not. The surprising fact: a machine is asked what became of a run when its host
+was lost in the midst of it, because its guardian went on without us and knows what it put back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from orchestrator.agent import protocol
+from orchestrator.connectors.crowd import on_all
+from orchestrator.connectors.session import Session
+from orchestrator.errors import AgentError, OrchestratorError, TestbedError
+from orchestrator.model.inventory import Machine
+from orchestrator.model.plan import HostPlan, Plan
+from orchestrator.model.record import HostRecord, RunRecord
+from orchestrator.model.scenario import Needs
+from orchestrator.model.topology import LiveHost, Testbed, Topology
+from orchestrator.testbeds.matching import FORWARDING, Surveyed, match, survey_of
+
+KIND = "ssh"
+_SURVEY_S = 15.0
+_GUARD_S = 10.0
+_ACCOUNT_S = 30.0
+_AGAIN_S = 1.0
+
+
+class Connection(Protocol):
+    """The way to one machine."""
+
+    async def start_agent(self, host: str, *, root: bool) -> Session:
+        """An agent there, greeted."""
+
+
+class Connections(Protocol):
+    """The ways to all machines; each is opened once."""
+
+    async def to(self, machine: Machine) -> Connection:
+        """The way to a machine."""
+
+    async def prove(self, machine: Machine) -> None:
+        """Go the whole way once more, anew."""
+
+    async def close(self) -> None:
+        """End them all."""
+
+
+class Machines:
+    """A site of real machines: ``chosen`` gives the machine of each host of a topology."""
+
+    at_once: int | None = 1
+
+    def __init__(self, connections: Connections, chosen: Callable[[Topology], Mapping[str, Machine]]) -> None:
+        self._connections = connections
+        self._chosen = chosen
+
+    def hosts(self, topology: Topology, family: str, run_id: str) -> RealHosts:
+        """Hosts for one run."""
+        return RealHosts(self._connections, self._chosen(topology), topology, family, run_id)
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._connections.close()
+
+
+class RealHosts:
+    """The hosts of one run on real machines."""
+
+    def __init__(self, connections: Connections, machines: Mapping[str, Machine], topology: Topology, family: str, run_id: str) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.processes: dict[str, int] = {}
+        self._connections = connections
+        self._machines = machines
+        self._topology = topology
+        self._family = family
+        self._run_id = run_id
+        self._found: dict[str, Surveyed] = {}
+        self._guarded = False
+
+    # -- before the plan
+
+    async def survey(self, needs: Needs) -> Testbed:
+        """Connect to every machine, start an agent that alters nothing, and ask it."""
+        names = [host.name for host in self._topology.hosts]
+        live = await on_all(names, lambda name: self._survey_one(name, needs))
+        return Testbed(kind=KIND, topology=self._topology, hosts=tuple(live))
+
+    async def _survey_one(self, name: str, needs: Needs) -> LiveHost:
+        machine = self._machines[name]
+        connection = await self._connections.to(machine)
+        session = self.sessions[name] = await connection.start_agent(name, root=needs.rights or machine.configure)
+        session.prove = lambda: self._connections.prove(machine)
+        asked = session.ask(protocol.SURVEY, tools=needs.tools, features=needs.features, sysctls=FORWARDING, network=True)
+        found = survey_of(await session.wait_for_answer(asked, _SURVEY_S, "tell what it has"), name)
+        self._found[name] = found
+        host = next(host for host in self._topology.hosts if host.name == name)
+        live = match(self._topology, self._family, host, machine, found)
+        return replace(live, facts=replace(live.facts, sysctls=await self._sysctls(session, live, needs)))
+
+    @staticmethod
+    async def _sysctls(session: Session, live: LiveHost, needs: Needs) -> dict[str, str]:
+        """The parameters that are needed, asked for with the interfaces' names there, told with those of the topology."""
+        wanted = {live.sysctl_key(key): key for key in needs.sysctls}
+        if not wanted:
+            return {}
+        told = await session.wait_for_answer(session.ask(protocol.SURVEY, sysctls=list(wanted)), _SURVEY_S, "tell its parameters")
+        return {wanted[key]: value for key, value in survey_of(told, live.name).sysctls.items() if key in wanted}
+
+    # -- for a plan
+
+    async def up(self, plan: Plan) -> None:
+        """Take every machine for this run alone.
+
+        :raises TestbedError: an offload is not as the plan wants it, and may not be set; or another run has the machine.
+        """
+        machines = {live.name: live for live in plan.testbed.hosts}
+        for host in plan.hosts:
+            self._check_offloads(host, machines[host.name])
+        self._guarded = True
+        await on_all(self.sessions, self._guard)
+
+    async def _guard(self, name: str) -> None:
+        session, names = self.sessions[name], self._topology.neighbours(self._family)
+        asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami(), neighbours=names)
+        await session.wait_for_answer(asked, _GUARD_S, "set up its guardian")
+
+    def _check_offloads(self, host: HostPlan, live: LiveHost) -> None:
+        states = {one.name: one.offloads for one in self._found[host.name].interfaces}
+        wrong = {
+            interface: {name: wanted for name, wanted in host.offload.items() if states.get(interface, {}).get(name, wanted) != wanted}
+            for interface in host.interfaces
+        }
+        lines = [f"ethtool -K {interface} {_switched(switches)}" for interface, switches in wrong.items() if switches]
+        if lines and not live.configure:
+            raise TestbedError(
+                f"{host.name}: offloads are not as the run needs them, so what is captured would not be what is on the wire. Say"
+                f" `configure: true` for {live.machine} in the inventory, and each run switches them and puts them back; or let its"
+                f" administrator type: {'; '.join(lines)}"
+            )
+
+    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
+        """Nothing holds the links of all machines together."""
+
+    # -- after the run
+
+    async def account(self, record: RunRecord) -> RunRecord:
+        """Ask the machines of lost hosts what became of the run; their guardians put back what was altered, with or without us."""
+        lost = [host for host in record.hosts if host.lost] if self._guarded else []
+        if not lost:
+            return record
+        told = dict(zip([host.name for host in lost], await asyncio.gather(*map(self._ask_machine, lost)), strict=True))
+        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts))
+
+    async def _ask_machine(self, host: HostRecord) -> HostRecord:
+        self.sessions[host.name].close()
+        try:
+            async with asyncio.timeout(_ACCOUNT_S):
+                while True:
+                    told = await self._asked_once(host.name)
+                    if told is not None:
+                        return replace(host, **told)
+                    await asyncio.sleep(_AGAIN_S)
+        except TimeoutError:
+            return replace(host, lost=f"{host.lost}; and its machine did not say within {_ACCOUNT_S:g} s what became of the run")
+        except OrchestratorError as error:
+            return replace(host, lost=f"{host.lost}; nor could its machine be asked what became of the run ({error})")
+
+    async def _asked_once(self, name: str) -> dict[str, Any] | None:
+        """What a machine says of this run; ``None`` while its guardian is still at work."""
+        connection = await self._connections.to(self._machines[name])
+        session = await connection.start_agent(name, root=True)
+        try:
+            asked = session.ask(protocol.CLEAN, run=self._run_id, all=False)
+            told = await session.wait_for_answer(asked, _GUARD_S, "tell what became of the run")
+            ours = next((run for run in told["runs"] if run["run"] == self._run_id), None)
+            if ours is None:
+                return {}
+            if ours["alive"]:
+                return None
+            return {"undone": tuple(map(str, ours["undone"])), "not_undone": tuple(map(str, ours["not_undone"]))}
+        except (KeyError, TypeError) as error:
+            raise AgentError(name, f"what it says of the run cannot be read: {error!r}") from None
+        finally:
+            session.close()
+
+    async def down(self) -> None:
+        """End every agent, and wait until its guardian has gone too, so that the next run finds the machine free."""
+        sessions, self.sessions = list(self.sessions.values()), {}
+        await asyncio.gather(*(session.leave() for session in sessions))
+
+
+def _switched(switches: Mapping[str, bool]) -> str:
+    return " ".join(f"{name} {'on' if on else 'off'}" for name, on in switches.items())
+
+
+def whoami() -> str:
+    """Who runs, for others to read: ``alice@laptop``."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
