@@ -179,14 +179,15 @@ def validate(files: tuple[str, ...]) -> None:
 
 
 @cli.command()
-@click.argument("kind", type=click.Choice(["scenario", "topology"]), default="scenario")
+@click.argument("kind", type=click.Choice(["scenario", "topology", "inventory"]), default="scenario")
 def schema(kind: str) -> None:
-    """Print the JSON Schema of scenarios or topologies, for editors."""
+    """Print the JSON Schema of scenarios, topologies or inventories, for editors."""
     import json
 
     from orchestrator import loading
 
-    click.echo(json.dumps(loading.schema() if kind == "scenario" else loading.topology_schema(), indent=2))
+    made = {"scenario": loading.schema, "topology": loading.topology_schema, "inventory": loading.inventory_schema}[kind]
+    click.echo(json.dumps(made(), indent=2))
 
 
 @cli.command()
