@@ -64,10 +64,13 @@ class Campaign:
         self._alone_in_the_world = len(wanted) == 1
         found: dict[int, Report] = {}
         with self._signals():
-            await self._beside([(index, job) for index, job in wanted if not job.scenario.alone], found)
-            for index, job in wanted:
-                if job.scenario.alone and not self.interrupted:
-                    await self._one(index, job, found)
+            try:
+                await self._beside([(index, job) for index, job in wanted if not job.scenario.alone], found)
+                for index, job in wanted:
+                    if job.scenario.alone and not self.interrupted:
+                        await self._one(index, job, found)
+            finally:
+                await self._site.close()
         return [found[index] for index in sorted(found)]
 
     async def _beside(self, jobs: Sequence[tuple[int, Job]], found: dict[int, Report]) -> None:

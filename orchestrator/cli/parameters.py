@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -53,6 +54,17 @@ class Kept(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # as above
 SCENARIO = _ScenarioName()
 RUN = Kept("run")
 runs_option = click.option("--runs", default="runs", show_default=True, metavar="DIR", help="Where runs are kept.")
+
+
+map_option = click.option(
+    "--map", "map", multiple=True, metavar="HOST=MACHINE", help="Which machine of the inventory is which host, where names differ."
+)
+
+
+def inventory_option(text: str, default: str | None = "inventory.yaml") -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The inventory, for a command that needs one, or may do without (``default`` is ``None``)."""
+    kind = click.Path(dir_okay=False)
+    return click.option("-i", "--inventory", default=default, show_default=bool(default), type=kind, metavar="FILE", help=text)
 
 
 def print_json(reports: list[Report]) -> None:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.parameters import SCENARIO, leave, must_be_writable, print_json, runs_option, write
-from orchestrator.errors import OrchestratorError
+from orchestrator.cli.parameters import SCENARIO, inventory_option, leave, map_option, must_be_writable, print_json, runs_option, write
+from orchestrator.errors import OrchestratorError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.pipeline.jobs import Job
     from orchestrator.testbeds.forkserver import ForkServer
+    from orchestrator.testbeds.hosts import Site
 
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=SCENARIO, metavar="FILE...")
+@inventory_option("Run on the machines of this inventory, over SSH, instead of on namespaces.", default=None)
+@map_option
 @click.option(
     "-j", "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="So many runs at once, each on hosts of its own."
 )
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 @runs_option
 @click.pass_obj
 def run(server: ForkServer | None, /, files: tuple[str, ...], **options: Any) -> None:
-    """Run scenarios on namespaces of this machine; no root needed."""
+    """Run scenarios on namespaces of this machine, which takes no root, or on the machines of an inventory."""
     if server is None:
         raise OrchestratorError("the process that makes hosts was not started; call orchestrate as `orchestrate run ...`")
     try:
@@ -47,10 +51,11 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     from orchestrator import campaign, store
     from orchestrator.loading.shelves import find_scenario
     from orchestrator.pipeline.jobs import load_jobs
-    from orchestrator.testbeds.netns import ThisMachine
 
     gc.enable()
-    jobs = load_jobs([find_scenario(name) for name in files])
+    inventory, wishes = options["inventory"], options["map"]
+    jobs = load_jobs([find_scenario(name) for name in files], to_run=inventory is None)
+    site = _site(server, inventory, wishes, jobs, options["jobs"])
     if options["junit"]:
         must_be_writable(options["junit"])
     asked = {name: options[name] for name in ("jobs", "times", "keep")}
@@ -61,7 +66,7 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     stream = sys.stderr if quiet else sys.stdout
     labels = [job.scenario.label for job in jobs] * settings.times
     view = View(stream, jobs=settings.jobs, labels=labels, verbose=options["verbose"], quiet=quiet)
-    runner = campaign.Campaign(settings, ThisMachine(server), view)
+    runner = campaign.Campaign(settings, site, view)
     try:
         reports = asyncio.run(runner.run(jobs))
     finally:
@@ -77,6 +82,23 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     return runner.exit_code(reports)
 
 
+def _site(server: ForkServer, inventory: str | None, wishes: tuple[str, ...], jobs: list[Job], at_once: int) -> Site:
+    """Where the hosts come from."""
+    if inventory is None:
+        if wishes:
+            raise UsageError("--map says which machine of an inventory is which host: it needs --inventory")
+        from orchestrator.testbeds.netns import ThisMachine
+
+        return ThisMachine(server)
+    if at_once > 1:
+        raise UsageError("--jobs: the machines of an inventory are there once, so they take one run at a time")
+    server.close()
+    from orchestrator.cli.asking import at_terminal
+    from orchestrator.pipeline.sites import real_machines
+
+    return real_machines(inventory, wishes, jobs, at_terminal())
+
+
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=SCENARIO, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
@@ -89,14 +111,15 @@ def validate(files: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["scenario", "topology"]), default="scenario")
+@click.argument("kind", type=click.Choice(["scenario", "topology", "inventory"]), default="scenario")
 def schema(kind: str) -> None:
-    """Print the JSON Schema of scenarios or topologies, for editors."""
+    """Print the JSON Schema of scenarios, topologies or inventories, for editors."""
     import json
 
     from orchestrator import loading
 
-    click.echo(json.dumps(loading.schema() if kind == "scenario" else loading.topology_schema(), indent=2))
+    made = {"scenario": loading.schema, "topology": loading.topology_schema, "inventory": loading.inventory_schema}[kind]
+    click.echo(json.dumps(made(), indent=2))
 
 
 @click.command()

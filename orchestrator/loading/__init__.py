@@ -1,4 +1,4 @@
-"""Text -> model: scenarios and topologies, every problem found at once and shown with path, line and column.
+"""Text -> model: scenarios, topologies and inventories, every problem found at once and shown with path, line and column.
 
 The front of this folder. Below it, ``source`` makes marked nodes of bytes, ``keys`` holds the one table of keys, made of ``kinds``, that
 both reader and the JSON Schema come from, ``notation`` knows the small languages inside texts, ``script`` makes records of steps and
@@ -22,6 +22,11 @@ from orchestrator.model.words.values import Where
 
 if TYPE_CHECKING:
     from pathlib import Path  # the caller has it; a pure reader of text does not pay for it
+
+    from orchestrator.model.inventory import Inventory
+
+
+_VARIABLE_FILES = (".yaml", ".yml", ".json")
 
 
 class Loaded(NamedTuple):
@@ -65,6 +70,42 @@ def load_topology(path: Path) -> Topology:
     return topology
 
 
+def load_inventory(path: Path) -> Inventory:
+    """Read the inventory in ``path``, in Ansible's YAML form; ``group_vars`` and ``host_vars`` beside it are looked for, and refused.
+
+    :raises InputProblems: all that is wrong with it.
+    """
+    from orchestrator.loading.inventory import form_problem, read_inventory
+
+    complaints = Complaints()
+    inventory = None
+    with suppress(Refused, Enough):
+        content = _content(path, complaints, {})
+        wrong = form_problem(str(path), content)
+        if wrong:
+            complaints.add(Where(path=str(path), line=1), wrong)
+            raise Refused
+        inventory = read_inventory(read_document(content, str(path), complaints), str(path), complaints)
+        if inventory:
+            _check_beside(path, inventory, complaints)
+    complaints.settle()
+    assert inventory is not None  # noqa: S101 - without one there was a complaint
+    return inventory
+
+
+def _check_beside(path: Path, inventory: Inventory, complaints: Complaints) -> None:
+    """Complain about each file of variables that Ansible would read too (its plugin host_group_vars)."""
+    from orchestrator.loading.inventory import beside_problem
+
+    for kind in ("group_vars", "host_vars"):
+        folder = path.parent / kind
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            stem = entry.name if entry.is_dir() or entry.suffix not in _VARIABLE_FILES else entry.stem
+            wrong = beside_problem(kind, stem, inventory)
+            if wrong:
+                complaints.add(Where(path=str(entry), line=1), wrong)
+
+
 def read_scenario(text: str, path: str, topology: Topology) -> tuple[Scenario, ...]:
     """The variants of the scenario in ``text``, which reports call ``path``; opens nothing.
 
@@ -91,6 +132,13 @@ def topology_schema() -> dict[str, Any]:
     from orchestrator.loading.keys import schema as written
 
     return written.topology_schema()
+
+
+def inventory_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of inventories."""
+    from orchestrator.loading.keys import schema as written
+
+    return written.inventory_schema()
 
 
 def _content(path: Path, complaints: Complaints, files: dict[str, bytes]) -> bytes:
@@ -130,4 +178,4 @@ def _topology_of(document: Node, path: Path, folders: Sequence[Path], complaints
     return None
 
 
-__all__ = ["Loaded", "load_scenario", "load_topology", "read_scenario", "schema", "topology_schema"]
+__all__ = ["Loaded", "inventory_schema", "load_inventory", "load_scenario", "load_topology", "read_scenario", "schema", "topology_schema"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.loading.keys.inventory import INVENTORY
 from orchestrator.loading.keys.scenario import SCENARIO
 from orchestrator.loading.keys.topology import TOPOLOGY
 from orchestrator.loading.kinds.scalars import Kind, Pen
@@ -17,6 +18,11 @@ def scenario_schema() -> dict[str, Any]:
 def topology_schema() -> dict[str, Any]:
     """What a topology's file may look like."""
     return _written(TOPOLOGY, "A topology", substitutes=False)
+
+
+def inventory_schema() -> dict[str, Any]:
+    """What an inventory's file may look like."""
+    return _written(INVENTORY, "An inventory", substitutes=False)
 
 
 def _written(kind: Kind, title: str, *, substitutes: bool) -> dict[str, Any]:

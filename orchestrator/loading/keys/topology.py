@@ -11,16 +11,6 @@ from orchestrator.loading.notation import values
 MOST_HOSTS = 800
 """Their names and addresses fit into one message of 64 KiB to the process that makes hosts, their links onto a bridge of 1,024 ports."""
 
-_RESERVED = ("all", "localhost", "none")
-
-
-def _label_problem(key: str) -> str:
-    if key in _RESERVED:
-        return f"the name '{key}' is taken"
-    if words.fits(words.LABEL_PATTERN, key):
-        return ""
-    return f"'{key}' is no name for a host or a network: letters, digits and inner hyphens, 32 characters at most"
-
 
 _ROUTE = Keys(
     "this route",
@@ -64,11 +54,11 @@ TOPOLOGY = Keys(
         "topology": Key(words.LABEL, "Its name, the same as the file's."),
         "about": Key(words.TEXT, "What it is for."),
         "hosts": Key(
-            MapOf(_HOST, "a mapping of hosts", FreeKeys(pattern=words.LABEL_PATTERN, check=_label_problem, most=MOST_HOSTS)),
+            MapOf(_HOST, "a mapping of hosts", FreeKeys(pattern=words.LABEL_PATTERN, check=words.label_problem, most=MOST_HOSTS)),
             "The hosts; an empty value is a host that only has its networks.",
         ),
         "networks": Key(
-            MapOf(_NETWORK, "a mapping of networks", FreeKeys(pattern=words.LABEL_PATTERN, check=_label_problem)),
+            MapOf(_NETWORK, "a mapping of networks", FreeKeys(pattern=words.LABEL_PATTERN, check=words.label_problem)),
             "The networks; a host's interfaces are eth1, eth2, ... in this order.",
         ),
     },

@@ -43,6 +43,15 @@ def fits(pattern: str, text: str) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
+def label_problem(key: str) -> str:
+    """What is wrong with a name for a host or a network of a topology; nothing where it is one."""
+    if key in _RESERVED:
+        return f"the name '{key}' is taken"
+    if fits(LABEL_PATTERN, key):
+        return ""
+    return f"'{key}' is no name for a host or a network: letters, digits and inner hyphens, 32 characters at most"
+
+
 def timed(text: str) -> tuple[str | None, int]:
     """``250ms`` as (None, ns); ``connecting`` and ``connecting + 1.5s`` as (name, ns).
 
@@ -74,6 +83,7 @@ def _returned(text: str) -> Any:
     return text if text == "*" else {"literal": wire_value(_YAML_TRUTH.get(text, text))}
 
 
+_RESERVED = ("all", "localhost", "none")
 _YAML_TRUTH = {"true": "True", "false": "False"}
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]{0,63}"

@@ -145,6 +145,21 @@ class MapOf(Kind):
         return {"type": "object", "additionalProperties": self._value.shape(pen), **names, **least, **most}
 
 
+class OrNothing(Kind):
+    """What another kind reads, or nothing at all behind the colon, which reads as an empty tuple."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+
+    def read(self, node: Node, reader: Reader) -> Any:
+        """What the kind reads."""
+        return () if isinstance(node, Scalar) and node.tag == "null" else self._kind.read(node, reader)
+
+    def shape(self, pen: Pen) -> Shape:
+        """As the kind, or null."""
+        return {"anyOf": [self._kind.shape(pen), {"type": "null"}]}
+
+
 class Later(Kind):
     """Read later by whoever knows more (the value of a counter, say): gives the node itself."""
 

@@ -134,6 +134,8 @@ class _Composer:
             self._refuse(
                 event, "anchors (&) and aliases (*) are not part of the language: write it out, use 'vars', or put the text in quotes"
             )
+        if event.tag == "!vault":
+            self._refuse(event, "secrets of Ansible's vault cannot be read here: keep what is secret out of the file, and keys in files")
         if event.tag is not None:
             self._refuse(event, "tags (!) are not part of the language: put text that begins with '!' in quotes")
         if depth > DEEPEST:

@@ -57,13 +57,13 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f", did you mean '{near}'?" if near else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The one of ``known`` that ``word`` probably means; empty where none is near."""
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.65) -> str:
+    """The one of ``known`` that ``word`` probably means; empty where none is near (``cutoff`` of 1 would be the word itself)."""
     import difflib
 
     names = sorted(known)[:_MOST_NAMES]
     by_folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.65)
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=cutoff)
     return by_folded[close[0]] if close else ""
 
 

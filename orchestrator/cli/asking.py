@@ -1,0 +1,23 @@
+"""Asking a person at the terminal for what no file, log or argument may hold: a passphrase, an administrator's password."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Awaitable, Callable
+
+
+def at_terminal() -> Callable[[str], Awaitable[str]] | None:
+    """Who can be asked; ``None`` where nobody sits at a terminal (a nightly run)."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return None
+    one_by_one = asyncio.Lock()
+
+    async def ask(question: str) -> str:
+        async with one_by_one:
+            return await asyncio.to_thread(getpass.getpass, f"{question}: ")
+
+    return ask
