@@ -19,6 +19,7 @@ PURE = (
     "checks",
     "reports",
     "testbeds/iproute.py",
+    "testbeds/matching.py",
     "store",
     "errors.py",
     "connectors/bundle.py",
