@@ -195,10 +195,12 @@ class Service:
         self._spawn(number, self._survey(frame), LOOK_NS)
 
     def _survey(self, frame: Frame) -> Steps[Frame]:
-        from .survey import survey  # a host of the controller's own machine is never asked
+        from .survey import health, survey  # a host of the controller's own machine is never asked
 
         facts = {}
-        if frame.get("network"):
+        if frame.get("health"):
+            facts = health(frame.get("tools", ()), frame.get("features", ()))
+        elif frame.get("network"):
             facts = yield from survey(self.loop, frame.get("tools", ()), frame.get("features", ()))
         values = {key: changes.read_sysctl(key) for key in frame.get("sysctls", ())}
         return dict(facts, sysctls={key: value for key, value in values.items() if value is not None})

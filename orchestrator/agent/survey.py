@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 TRACED = "/events/sock/inet_sock_set_state/enable"
 _ANCESTORS = 8
+_MATCHES = ("comment", "conntrack", "statistic")
+_ROOMS = ("/", "/run", "/tmp")  # noqa: S108  looked at, not written to
 
 
 def which(name: str) -> str:
@@ -41,24 +43,46 @@ def folders() -> list[str]:
 
 
 def can(feature: str) -> bool:
-    """Whether this host can do what the word says: ``root``, ``trace``, or a queueing discipline (``netem``, ``tbf``)."""
+    """Whether this host can do what the word says.
+
+    ``root``, ``trace``, ``packet`` (see frames), a match of iptables (``comment``, ``conntrack``, ``statistic``), or a queueing discipline.
+    """
     if feature == "root":
         return os.geteuid() == 0
     if feature == "trace":
         return any(os.access(folder + TRACED, os.W_OK) for folder in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing"))
+    if feature == "packet":
+        return _sees_frames()
+    if feature in _MATCHES:
+        return has_module("xt_" + feature, option="NETFILTER_XT_MATCH_" + feature.upper())
     return has_module("sch_" + feature)
 
 
-def has_module(name: str, root: str = "") -> bool:
-    """Whether the kernel has a module: loaded, built in, or on the disk to be loaded; ``True`` where nothing tells."""
+def _sees_frames() -> bool:
+    """Whether a packet socket may be opened; without a protocol it is never given a frame (packet(7))."""
+    import socket
+
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close()
+    except OSError:
+        return False
+    return True
+
+
+def has_module(name: str, root: str = "", option: str = "") -> bool:
+    """Whether the kernel has a module: loaded, built in, or on the disk to be loaded; ``True`` where nothing tells.
+
+    ``option`` is its name in the kernel's configuration, where that does not follow from its own.
+    """
     if os.path.isdir(f"{root}/sys/module/{name}"):
         return True
     lists = [text(f"{root}/lib/modules/{os.uname().release}/{file}") for file in ("modules.builtin", "modules.dep")]
     if any(f"/{name}.ko" in listed for listed in lists):
         return True
     configured = _configuration(f"{root}/proc/config.gz")
+    key = "CONFIG_" + (option or "NET_" + name.upper())
     wanted = "y" if any(lists) else "[ym]"  # a container sees none of the machine's modules, which are loaded for it nevertheless
-    return re.search(rf"^CONFIG_NET_{name.upper()}={wanted}$", configured, re.MULTILINE) is not None or not (configured or any(lists))
+    return re.search(f"^{key}={wanted}$", configured, re.MULTILINE) is not None or not (configured or any(lists))
 
 
 def _configuration(path: str) -> str:
@@ -79,6 +103,21 @@ def text(path: str) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
+    """What a doctor asks: programs, features, rights, and how much room there is (bytes, by folder)."""
+    rooms = {folder: os.statvfs(folder) for folder in _ROOMS if os.path.isdir(folder)}
+    told = dict(line.split("=", 1) for line in text("/etc/os-release").splitlines() if "=" in line)
+    return {
+        "kernel": os.uname().release,
+        "python": sys.version.split()[0],
+        "system": " ".join(told[key].strip("\"'") for key in ("ID", "ID_LIKE") if key in told),
+        "root": can("root"),
+        "tools": {name: path for name in tools for path in [which(name)] if path},
+        "features": [name for name in features if can(name)],
+        "free_bytes": {folder: room.f_bavail * room.f_frsize for folder, room in rooms.items()},
+    }
 
 
 def survey(loop: Loop, tools: Iterable[str], features: Iterable[str]) -> Steps[Facts]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator import __version__
-from orchestrator.cli import kept, running
+from orchestrator.cli import kept, machines, running
 from orchestrator.errors import Interrupted, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ for _command in (
     kept.show,
     kept.list_runs,
     kept.shell,
+    machines.doctor,
 ):
     cli.add_command(_command)
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.loading import load_inventory
+from orchestrator.model.checkup import Checkup
+from orchestrator.model.inventory import Machine
 from orchestrator.pipeline.jobs import Job
 from orchestrator.planning.mapping import map_hosts
-from orchestrator.testbeds.remote import Machines
+from orchestrator.testbeds.machines.doctor import examine
+from orchestrator.testbeds.machines.remote import Connections, Machines
 
 Ask = Callable[[str], Awaitable[str]]
 
@@ -29,6 +32,20 @@ def real_machines(path: str, wishes: Sequence[str], jobs: Sequence[Job], ask: As
             wrong[f"{job.topology.name}: {error}"] = None
     if wrong:
         raise UsageError("\n".join(wrong))
-    from orchestrator.connectors.ssh import Connections
+    return Machines(_connections(ask), lambda topology: map_hosts(inventory, topology, wishes))
 
-    return Machines(Connections(ask), lambda topology: map_hosts(inventory, topology, wishes))
+
+async def examine_machines(machines: Sequence[Machine], ask: Ask | None) -> list[Checkup]:
+    """A checkup of each machine; what cannot be reached is found to be so."""
+    connections = _connections(ask)
+    try:
+        return await examine(connections, machines, package_of)
+    finally:
+        await connections.close()
+
+
+def _connections(ask: Ask | None) -> Connections:
+    """The ways to machines, over SSH; a library that other commands do without."""
+    from orchestrator.connectors import ssh
+
+    return ssh.Connections(ask)

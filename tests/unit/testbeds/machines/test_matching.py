@@ -6,7 +6,7 @@ import pytest
 from orchestrator.errors import TestbedError
 from orchestrator.model.inventory import Machine
 from orchestrator.model.topology import Host, Network, Port, Route, Topology
-from orchestrator.testbeds.matching import FoundRoute, Interface, Surveyed, match, survey_of
+from orchestrator.testbeds.machines.matching import FoundRoute, Interface, Surveyed, match, survey_of
 
 MAC = "02:00:5e:10:00:01"
 CONTROL = Interface(name="ens3", mac="02:00:00:00:00:03", addresses=("198.18.1.2/24",))

@@ -24,7 +24,7 @@ from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
-from orchestrator.testbeds.matching import FORWARDING, Surveyed, match, survey_of
+from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
 
 KIND = "ssh"
 _SURVEY_S = 15.0

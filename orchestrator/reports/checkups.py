@@ -1,0 +1,48 @@
+"""Checkups of machines -> a table for a person, or JSON for a program. No judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+
+import msgspec
+
+from orchestrator.model.checkup import Checkup, Finding, Level
+from orchestrator.reports.drawing.ink import WIDEST, Ink, Style
+
+_SIGNS = {Level.GOOD: ("✓", Style.GREEN), Level.POOR: ("!", Style.YELLOW), Level.BAD: ("✗", Style.RED)}
+
+
+def checkups_json(checkups: Sequence[Checkup]) -> bytes:
+    """One object: machines, each with its level, findings and packages."""
+    rows = [{**msgspec.to_builtins(checkup), "level": checkup.level} for checkup in checkups]
+    return msgspec.json.format(msgspec.json.encode({"machines": rows})) + b"\n"
+
+
+def render_checkups(checkups: Sequence[Checkup], colour: bool, width: int) -> str:  # noqa: FBT001  as render
+    """A block for each machine, and what to install where."""
+    ink = Ink(colour=colour, width=min(width, WIDEST))
+    blocks = ["\n".join(_block(ink, checkup)) for checkup in checkups]
+    return "\n\n".join([*blocks, _tally(ink, checkups)])
+
+
+def _block(ink: Ink, checkup: Checkup) -> list[str]:
+    sign, style = _SIGNS[checkup.level]
+    rows = [ink.line((f"{sign}  ", style), (checkup.machine, Style.BOLD))]
+    wide = max(len(finding.subject) for finding in checkup.findings)
+    for finding in checkup.findings:
+        rows += _finding(ink, finding, wide)
+    return rows
+
+
+def _finding(ink: Ink, finding: Finding, wide: int) -> list[str]:
+    sign, style = _SIGNS[finding.level]
+    begin = f"   {sign}  {finding.subject:<{wide}}  "
+    room = max(20, ink.width - len(begin))
+    told = [(line, Style.PLAIN) for line in wrap(finding.told, room)] + [(line, Style.DIM) for line in wrap(finding.advice, room)]
+    return [ink.line((begin if not index else " " * len(begin), style), line) for index, line in enumerate(told)]
+
+
+def _tally(ink: Ink, checkups: Sequence[Checkup]) -> str:
+    ready = sum(checkup.level is not Level.BAD for checkup in checkups)
+    return ink.line((f"{ready} of {len(checkups)} machine{'s' * (len(checkups) != 1)} can run labs", Style.BOLD))
