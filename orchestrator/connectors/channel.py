@@ -15,6 +15,7 @@ from typing import Protocol
 READ_BYTES = 262_144
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 """A host that sends more without a newline is not talking with us any more."""
+OVERLONG = f"it sent {LONGEST_LINE_BYTES} bytes and more without a newline"
 
 
 class Channel(Protocol):
@@ -33,6 +34,33 @@ class Channel(Protocol):
         """End the channel; the agent behind it undoes and leaves."""
 
 
+class Lines:
+    """Bytes as they come -> whole lines."""
+
+    def __init__(self) -> None:
+        self._inbox = bytearray()
+
+    @property
+    def overlong(self) -> bool:
+        """Whether what waits for its newline is longer than any line may be."""
+        return len(self._inbox) > LONGEST_LINE_BYTES
+
+    def rest(self) -> bytes:
+        """What waits for its newline."""
+        return bytes(self._inbox)
+
+    def take(self, data: bytes) -> list[bytes]:
+        """The lines that ``data`` completes, without their newlines."""
+        searched = len(self._inbox)
+        self._inbox += data
+        last = self._inbox.rfind(b"\n", searched)
+        if last < 0:
+            return []
+        whole = bytes(self._inbox[:last])
+        del self._inbox[: last + 1]
+        return whole.split(b"\n")
+
+
 class SocketChannel:
     """A channel over a connected stream socket."""
 
@@ -41,7 +69,7 @@ class SocketChannel:
         self._sock = sock
         self._fd = sock.fileno()
         self._loop = asyncio.get_running_loop()
-        self._inbox = bytearray()
+        self._lines = Lines()
         self._outbox = bytearray()
         self._on_line: Callable[[bytes], None] = _ignore_line
         self._on_end: Callable[[str], None] = _ignore_end
@@ -104,16 +132,10 @@ class SocketChannel:
         if not data:
             self._end("")
             return
-        searched = len(self._inbox)
-        self._inbox += data
-        last = self._inbox.rfind(b"\n", searched)
-        if last >= 0:
-            whole = bytes(self._inbox[:last])
-            del self._inbox[: last + 1]
-            for line in whole.split(b"\n"):
-                self._on_line(line)
-        elif len(self._inbox) > LONGEST_LINE_BYTES:
-            self._end(f"it sent {LONGEST_LINE_BYTES} bytes and more without a newline")
+        for line in self._lines.take(data):
+            self._on_line(line)
+        if self._lines.overlong:
+            self._end(OVERLONG)
 
     def _end(self, reason: str) -> None:
         self.close()

@@ -1,0 +1,149 @@
+"""Every SSH connection of this process: one to each machine, one to each bastion on the way, and the agents started over them.
+
+The border: whatever asyncssh or a system says above this line is an :class:`Unreachable` or an :class:`AgentLost` with one sentence. The
+surprising fact: several hosts of a topology may be one machine's, and then share its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncssh
+
+from orchestrator.connectors.session import GREETING_S, Session
+from orchestrator.connectors.ssh.dialing import Dialer, Line, persist, put_down
+from orchestrator.connectors.ssh.handshake import SILENT_S, Handshake, closed
+from orchestrator.connectors.ssh.keys import Ask
+from orchestrator.connectors.ssh.launch import Launch, launch, why_not
+from orchestrator.connectors.ssh.process import AgentProcess
+from orchestrator.connectors.ssh.refusals import Refused, readable
+from orchestrator.connectors.ssh.routes import Route, route
+from orchestrator.errors import AgentError, AgentLost, Unreachable
+from orchestrator.model.inventory import Machine
+
+PATIENCE_S = 20.0
+PROVE_S = 4.0
+_PROCESS_S = 10.0
+
+
+class Connections:
+    """All connections of one process. ``ask`` asks a person for a passphrase; without it a locked key is not used."""
+
+    def __init__(self, ask: Ask | None = None, *, patience_s: float = PATIENCE_S) -> None:
+        self._dialer = Dialer(ask, patience_s)
+        self._patience_s = patience_s
+        self._lines: dict[Route, asyncio.Task[Line]] = {}
+
+    async def to(self, machine: Machine) -> Connection:
+        """The living connection to this machine, or a new one.
+
+        :raises Unreachable: there is none, and why.
+        """
+        try:
+            way = route(machine)
+            task = self._lines.get(way)
+            if task is None or (task.done() and not _alive(task)):
+                task = self._lines[way] = asyncio.ensure_future(self._dialer.dial(way))
+            connection, handshake = await asyncio.shield(task)
+        except Refused as refusal:
+            raise Unreachable(machine.name, str(refusal)) from refusal
+        return Connection(machine, connection, (*self._dialer.handshakes(way), handshake), self._patience_s)
+
+    async def prove(self, machine: Machine) -> None:
+        """One more connection to this machine, authenticated, closed again; bastions on the way keep their line.
+
+        :raises Unreachable: it could not be had within ``PROVE_S``.
+        """
+        try:
+            async with asyncio.timeout(PROVE_S):
+                connection, _handshake = await self._dialer.dial(route(machine), PROVE_S)
+        except Refused as refusal:
+            raise Unreachable(machine.name, f"no fresh connection: {refusal}") from refusal
+        except TimeoutError:
+            raise Unreachable(machine.name, f"no fresh connection within {PROVE_S:g} s") from None
+        connection.close()
+        await closed(connection, 1.0)
+
+    async def close(self) -> None:
+        """End every connection; the agents behind them undo and leave."""
+        await asyncio.gather(*(put_down(task) for task in self._lines.values()))
+        self._lines.clear()
+        await self._dialer.close()
+
+
+def _alive(task: asyncio.Task[Line]) -> bool:
+    return not task.cancelled() and task.exception() is None and task.result()[1].lost is None
+
+
+class Connection:
+    """The connection to ``machine``."""
+
+    def __init__(self, machine: Machine, connection: asyncssh.SSHClientConnection, legs: tuple[Handshake, ...], patience_s: float) -> None:
+        self.machine = machine
+        self._connection = connection
+        self._legs = legs
+        self._patience_s = patience_s
+
+    @property
+    def user(self) -> str:
+        """Whom the machine let in."""
+        return self._legs[-1].leg.user
+
+    async def start_agent(self, host: str, *, root: bool) -> Session:
+        """Push an agent for ``host`` and wait for its greeting. ``root``: with ``sudo -n`` unless the user is root.
+
+        :raises Unreachable: the machine does not run it; says what to do there.
+        :raises AgentError: it does not greet, or it speaks another version.
+        """
+        try:
+            start = launch(self.machine, self.user, root=root)
+            process = await persist(lambda: self._process(start), self._patience_s)
+        except Refused as refusal:
+            raise Unreachable(self.machine.name, str(refusal)) from refusal
+        session = Session(host, process)
+        process.send(start.pushed)
+        try:
+            await session.greeted(GREETING_S)
+        except AgentLost as lost:
+            session.close()
+            text = str(lost).removeprefix(f"{host}: ") if process.cut else why_not(self.machine, self.user, process)
+            raise Unreachable(self.machine.name, text) from lost
+        except BaseException as error:
+            session.close()
+            if isinstance(error, AgentError) and not process.begun:
+                said = f"; it said: {process.last_words()}" if process.last_words() else ""
+                raise Unreachable(self.machine.name, f"the agent was not begun within {GREETING_S:g} s by the login shell{said}") from error
+            raise
+        return session
+
+    async def _process(self, start: Launch) -> AgentProcess:
+        process = AgentProcess(start.marker, self._why_lost)
+        bare: dict[str, Any] = {"encoding": None, "env": {}, "send_env": (), "request_pty": False, "x11_forwarding": False}
+        try:
+            async with asyncio.timeout(_PROCESS_S):
+                await self._connection.create_session(lambda: process, start.command, **bare)
+        except asyncssh.ChannelOpenError as error:
+            raise self._no_channel(error) from error
+        except TimeoutError:
+            raise Refused(f"no process could be started there within {_PROCESS_S:g} s") from None
+        except (OSError, asyncssh.Error) as error:
+            raise Refused(self._why_lost(error)) from error
+        return process
+
+    def _no_channel(self, error: asyncssh.ChannelOpenError) -> Refused:
+        lost = self._why_lost(error) if any(leg.lost is not None for leg in self._legs) else ""
+        if error.code == asyncssh.OPEN_REQUEST_SESSION_FAILED:
+            text = "the SSH server lets this user run no command (PermitOpen-only key, or a server without shell)"
+        else:
+            text = f"the SSH server opens no channel for a process: {readable(error.reason)} (MaxSessions in its sshd_config)"
+        return Refused(lost or text, again=error.code == asyncssh.OPEN_RESOURCE_SHORTAGE and not lost)
+
+    def _why_lost(self, error: Exception) -> str:
+        """Which of the connections on the way ended, and how."""
+        broken = next((leg for leg in self._legs if leg.lost is not None), self._legs[-1])
+        who = f"to {broken.leg.who} ({broken.leg.place})"
+        text = readable(broken.lost or str(error))
+        if "keepalive" in text:
+            return f"the SSH connection {who} was lost: no answer for {SILENT_S} s"
+        return f"the SSH connection {who} was lost: {text[:1].lower()}{text[1:]}"

@@ -1,0 +1,114 @@
+"""Real OpenSSH servers for a test: each with host keys, a configuration and a port of its own, on loopback, gone with the test."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.model.inventory import Machine
+
+LOOPBACK = "127.0.0.1"
+PATIENCE_S = 10
+SSHD = shutil.which("sshd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+USER = getpass.getuser()
+
+
+def needs_sshd() -> str:
+    """The path of sshd; skips where there is none."""
+    if SSHD is None:
+        pytest.skip("sshd is missing: install openssh-server")
+    return SSHD
+
+
+def free_port() -> int:
+    """A port that nobody has just now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
+    """A private key file, and ``.pub`` beside it."""
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", str(path)], check=True)
+    return path
+
+
+class Server:
+    """One sshd. ``key`` is the user's private key that it lets in; ``known_hosts`` a file with its host keys."""
+
+    def __init__(self, folder: Path, *lines: str, key: Path | None = None, kinds: tuple[str, ...] = ("ed25519",)) -> None:
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True)
+        self.port = free_port()
+        self.key = key or make_key(folder / "user_key")
+        self.host_keys = [make_key(folder / f"host_{kind}", kind) for kind in kinds]
+        self.authorized = folder / "authorized_keys"
+        self.authorized.write_text(self.key.with_suffix(".pub").read_text())
+        self.log = folder / "log"
+        self.known_hosts = folder / "known_hosts"
+        self.pin()
+        self.config = folder / "sshd_config"
+        self.config.write_text(self._settings(lines))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def _settings(self, lines: tuple[str, ...]) -> str:
+        usual = [
+            *lines,
+            f"ListenAddress {LOOPBACK}:{self.port}",
+            *(f"HostKey {path}" for path in self.host_keys),
+            f"AuthorizedKeysFile {self.authorized}",
+            "PermitRootLogin prohibit-password",
+            "PasswordAuthentication no",
+            "KbdInteractiveAuthentication no",
+            "UsePAM no",
+            "StrictModes no",  # the test's folder is below /tmp
+            "PidFile none",
+            "LogLevel VERBOSE",
+        ]
+        return "".join(f"{line}\n" for line in usual)
+
+    def pin(self) -> None:
+        """Make its host keys known in its own file."""
+        lines = (f"[{LOOPBACK}]:{self.port} {path.with_suffix('.pub').read_text()}" for path in self.host_keys)
+        self.known_hosts.write_text("".join(lines))
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
+        command = [needs_sshd(), "-D", "-e", "-f", str(self.config)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + PATIENCE_S
+        while f"listening on {LOOPBACK} port {self.port}" not in self.log.read_text().replace("Server ", "").lower():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < until, self.log.read_text()
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Kill it, and what it forked."""
+        if self.process is not None:
+            subprocess.run(["pkill", "-KILL", "-s", str(self.process.pid)], check=False)  # the session is its own
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def connections(self) -> int:
+        """How many connections it was ever asked for."""
+        return self.log.read_text().count("Connection from ")
+
+    def logins(self) -> int:
+        """How many it let in."""
+        return self.log.read_text().count("Accepted publickey")
+
+    def machine(self, name: str = "node7", **fields: object) -> Machine:
+        """It as a machine of an inventory; ``fields`` win."""
+        usual = {"address": LOOPBACK, "port": self.port, "user": USER, "keys": (str(self.key),), "known_hosts": (str(self.known_hosts),)}
+        return Machine(name=name, **{**usual, **fields})  # type: ignore[arg-type]
