@@ -23,6 +23,7 @@ from orchestrator.model.inventory import Inventory, Machine
 from orchestrator.model.words.values import Where
 
 _ALL, _UNGROUPED = "all", "ungrouped"
+_PLAIN_ONE = "`ansible-inventory --list --yaml` writes what it finds as a plain one"
 _SUFFIXES = ("", ".yaml", ".yml", ".json")
 
 
@@ -31,8 +32,7 @@ def read_inventory(document: Node, path: str, complaints: Complaints) -> Invento
     reader = Reader(path, complaints)
     before = len(complaints)
     with suppress(Refused):
-        if not isinstance(document, Mapping):
-            reader.refuse(document, "an inventory is a mapping of groups, like all: {hosts: ...}; Ansible's ini form is not read here")
+        _check_outline(document, reader)
         tree = _Tree(reader)
         for entry in INVENTORY.read(document, reader):
             tree.group(entry)
@@ -44,11 +44,22 @@ def read_inventory(document: Node, path: str, complaints: Complaints) -> Invento
     return None
 
 
+def _check_outline(document: Node, reader: Reader) -> None:
+    """Refuse what is no mapping of groups at all: every line of it would be wrong."""
+    if not isinstance(document, Mapping):
+        reader.refuse(document, "an inventory is a mapping of groups, like all: {hosts: ...}; Ansible's ini form is not read here")
+    for key, _ in document.pairs:
+        if key.text == "plugin":
+            reader.refuse(key, f"this configures a plugin (a dynamic inventory), which is not run here: {_PLAIN_ONE}")
+        if key.text in ("hosts", "children", "vars"):
+            reader.refuse(key, f"'{key.text}' stands inside a group: begin the file with 'all:', and indent the rest")
+
+
 def form_problem(path: str, content: bytes) -> str:
     """Why Ansible would not take the file for YAML, or would run it; nothing where it would not."""
     suffix = path.rpartition("/")[2].lstrip(".").partition(".")[2].rpartition(".")[2]
     if content.startswith(b"#!"):
-        return "a program (a dynamic inventory) is not run here: `ansible-inventory --list --yaml` writes what it finds as a plain one"
+        return f"a program (a dynamic inventory) is not run here: {_PLAIN_ONE}"
     first = next((line for line in (raw.strip() for raw in content[:65536].splitlines()) if line and line[:1] not in b"#;"), b"")
     if suffix == "ini" or (first.startswith(b"[") and first.endswith(b"]") and b"," not in first):
         return "Ansible's ini form is not read here: `ansible-inventory --list --yaml` writes it as YAML"
@@ -230,8 +241,7 @@ class _Reached:
 
     def _must_lead_on(self, bastion: str, behind: tuple[str, ...], where: Where) -> None:
         if bastion in behind:
-            text = f"the way to '{behind[0]}' leads over '{bastion}' again: give the bastion its own jump: none"
-            self._reader.refuse(where, text)
+            self._reader.refuse(where, f"the way to '{bastion}' leads over '{bastion}' itself: give the bastion a jump of its own, or none")
 
     def _as_hop(self, bastion: Hop) -> Hop:
         """A machine of this inventory as a bastion; a user or a port that is said with its name wins."""

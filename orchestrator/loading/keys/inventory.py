@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.loading.keys import words
-from orchestrator.loading.kinds.scalars import Pen, Shape, Word
+from orchestrator.loading.kinds.scalars import Pen, Shape, Word, surprise
 from orchestrator.loading.kinds.shapes import FreeKeys, MapOf, OneOrMany, OrNothing, Reference
 from orchestrator.loading.kinds.tables import Key, Keys
 from orchestrator.loading.notation import ssh
@@ -95,7 +95,7 @@ class Variables(Keys):
 
     def _unknown(self, label: str, key: Scalar, reader: Reader) -> None:
         del label
-        wrong = _unknown_variable(key.text, self.table)
+        wrong = _unknown_variable(key.text, self.table) if key.tag == "str" else surprise(key, "a variable's name")
         if wrong:
             reader.complain(key, wrong)
 
@@ -122,7 +122,7 @@ def _unknown_variable(name: str, known: Any) -> str:
 
 
 VARIABLES = Variables(
-    "these variables",
+    "this set of variables",
     {
         "ansible_host": Key(_word("an address", _address), "The SSH server's name or address; the host's own name if left out."),
         "ansible_port": Key(_word("a port", ssh.port_number, "int"), "The SSH server's port."),
@@ -148,7 +148,9 @@ VARIABLES = Variables(
         "configure": Key(_FLAG, "Whether addresses, routes and forwarding that are missing may be set."),
         "macs": Key(
             MapOf(
-                _word("a MAC", ssh.mac), "a mapping of networks to MACs", FreeKeys(pattern=words.LABEL_PATTERN, check=words.label_problem)
+                _word("a MAC", ssh.mac),
+                "a mapping of networks to MACs",
+                FreeKeys(pattern=words.LABEL_PATTERN, check=words.label_problem, text=True),
             ),
             "Its interfaces: the MAC on each network of the topology.",
         ),
@@ -158,8 +160,6 @@ VARIABLES = Variables(
 
 
 def _machine_problem(name: str) -> str:
-    if name.isdigit():
-        return f"YAML reads {name} as a number, and Ansible wants a host's name to be text: put a letter into it"
     if re.fullmatch(MACHINE_PATTERN, name):
         return ""
     if "[" in name:
@@ -170,24 +170,22 @@ def _machine_problem(name: str) -> str:
 
 
 def _group_problem(name: str) -> str:
-    if name == "plugin":
-        return "this configures a plugin (a dynamic inventory): `ansible-inventory --list --yaml` writes what it finds as a plain one"
-    if name in ("hosts", "children", "vars"):
-        return f"'{name}' stands inside a group: begin the file with 'all:', and indent the rest"
     if re.fullmatch(GROUP_PATTERN, name):
         return ""
     return f"'{name}' is no name for a group: letters, digits, '.', '_' and '-'"
 
 
 def _groups(what: str, least: int) -> MapOf:
-    return MapOf(Reference("group", lambda: GROUP), what, FreeKeys(pattern=GROUP_PATTERN, check=_group_problem), least=least)
+    return MapOf(Reference("group", lambda: GROUP), what, FreeKeys(pattern=GROUP_PATTERN, check=_group_problem, text=True), least=least)
 
 
 GROUP = Keys(
     "this group",
     {
         "hosts": Key(
-            OrNothing(MapOf(VARIABLES, "a mapping of hosts", FreeKeys(pattern=MACHINE_PATTERN, check=_machine_problem), least=0)),
+            OrNothing(
+                MapOf(VARIABLES, "a mapping of hosts", FreeKeys(pattern=MACHINE_PATTERN, check=_machine_problem, text=True), least=0)
+            ),
             "Its hosts, each with its variables or nothing.",
         ),
         "children": Key(OrNothing(_groups("a mapping of groups", 0)), "The groups in it."),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from orchestrator.loading.kinds.scalars import Kind, Marked, Pen, Shape, known_host
+from orchestrator.loading.kinds.scalars import Kind, Marked, Pen, Shape, known_host, surprise
 from orchestrator.loading.source.documents import Mapping as MappingNode
 from orchestrator.loading.source.documents import Node, Scalar, Sequence
 from orchestrator.loading.source.problems import Refused
@@ -88,13 +88,15 @@ class ByForm(Kind):
 class FreeKeys(NamedTuple):
     """Which keys an author may choose: those that fit ``pattern`` (the schema's word; ``check`` says in words what is wrong with a key).
 
-    ``hosts`` wants hosts of the topology, or one of the words given there. ``most`` is how many there may be, 0 for any number.
+    ``hosts`` wants hosts of the topology, or one of the words given there. ``most`` is how many there may be, 0 for any number. ``text``:
+    others read the file too, for whom ``7`` or ``yes`` would be no name.
     """
 
     pattern: str = ""
     check: Callable[[str], str] | None = None
     hosts: tuple[str, ...] | None = None
     most: int = 0
+    text: bool = False
 
 
 class MapOf(Kind):
@@ -127,6 +129,8 @@ class MapOf(Kind):
         return tuple(entries)
 
     def _entry(self, key: Scalar, value: Node, reader: Reader) -> Entry:
+        if self._keys.text and key.tag != "str":
+            reader.refuse(key, surprise(key, "a name"))
         wrong = self._keys.check(key.text) if self._keys.check else ""
         if wrong:
             reader.complain(key, wrong)

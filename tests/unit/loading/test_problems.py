@@ -9,11 +9,23 @@ import pytest
 import yaml
 
 from orchestrator.errors import InputProblems
-from orchestrator.loading import load_scenario, load_topology, read_scenario, schema, topology_schema
+from orchestrator.loading import inventory_schema, load_inventory, load_scenario, load_topology, read_scenario, schema, topology_schema
 
 FOLDER = Path("tests/golden/problems")
 CASES = sorted(path.stem for path in (Path(__file__).resolve().parents[3] / FOLDER).glob("*.yaml"))
-VALIDATORS = {False: jsonschema.Draft202012Validator(schema()), True: jsonschema.Draft202012Validator(topology_schema())}
+SCHEMAS = {"scenario": schema, "topology": topology_schema, "inventory": inventory_schema}
+VALIDATORS = {kind: jsonschema.Draft202012Validator(made()) for kind, made in SCHEMAS.items()}
+
+
+def kind_of(case):
+    return next((kind for kind in ("topology", "inventory") if case.startswith(f"{kind}-")), "scenario")
+
+
+def load(case, path):
+    kind = kind_of(case)
+    if kind == "scenario":
+        return load_scenario(path, [Path("topologies")])
+    return load_topology(path) if kind == "topology" else load_inventory(path)
 
 
 def test_there_are_enough_cases():
@@ -25,19 +37,18 @@ def test_messages_and_schema(case, root, monkeypatch):
     monkeypatch.chdir(root)
     path = FOLDER / f"{case}.yaml"
     head, *messages = path.with_suffix(".problems").read_text().splitlines()
-    of_topology = case.startswith("topology-")
     with pytest.raises(InputProblems) as caught:
-        load_topology(path) if of_topology else load_scenario(path, [Path("topologies")])
+        load(case, path)
     assert str(caught.value).replace(f"{FOLDER}/", "").splitlines() == messages
-    assert head == f"# schema: {_schema_says(path.read_text(), of_topology)}"
+    assert head == f"# schema: {_schema_says(path.read_text(), kind_of(case))}"
 
 
-def _schema_says(text, of_topology):
+def _schema_says(text, kind):
     try:
         data = yaml.safe_load(text)
     except yaml.YAMLError:
         return "cannot see it"
-    return "accepts" if VALIDATORS[of_topology].is_valid(data) else "refuses"
+    return "accepts" if VALIDATORS[kind].is_valid(data) else "refuses"
 
 
 def test_a_file_that_is_not_utf8(tmp_path):
@@ -101,7 +112,7 @@ def test_the_parser_without_libyaml_says_the_same(root, monkeypatch):
     for case in CASES:
         path = FOLDER / f"{case}.yaml"
         try:
-            load_topology(path) if case.startswith("topology-") else load_scenario(path, [Path("topologies")])
+            load(case, path)
         except InputProblems as error:
             told = str(error).replace(f"{FOLDER}/", "").splitlines()
             differing += [case] if told != path.with_suffix(".problems").read_text().splitlines()[1:] else []

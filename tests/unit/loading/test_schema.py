@@ -9,14 +9,14 @@ import jsonschema
 import pytest
 import yaml
 
-from orchestrator.loading import load_scenario, load_topology, schema, topology_schema
+from orchestrator.loading import inventory_schema, load_scenario, load_topology, schema, topology_schema
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
 TOPOLOGIES = sorted((ROOT / "topologies").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("made", [schema, topology_schema])
+@pytest.mark.parametrize("made", [schema, topology_schema, inventory_schema])
 def test_it_is_a_schema_and_json(made):
     jsonschema.Draft202012Validator.check_schema(made())
     assert json.loads(json.dumps(made()))["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -47,3 +47,4 @@ def test_every_key_has_a_description():
             yield from undescribed(inner, f"{path}.{name}")
 
     assert not [*undescribed(schema(), ""), *undescribed(schema()["$defs"]["step"], "step"), *undescribed(topology_schema(), "")]
+    assert not [*undescribed(inventory_schema()["$defs"]["group"], "group")]
