@@ -134,12 +134,12 @@ class Service:
                 self.host.remember(changes.sysctl(key, value))
 
     def capture(self, number: int, frame: Frame) -> None:
-        """Begin to capture; the answer is the instant from which on nothing is missed, and each interface's index."""
+        """Begin to capture; the answer is the instant from which on nothing is missed, both clocks, and each interface's index."""
         if self._feed is not None:
             raise Refusal("a capture is under way")
         begun = capture.Capture(frame["interfaces"], frame.get("filter", ""))
         self._feed = capture.Feed(self.loop, self.channel, begun)
-        self._answer(number, {"ready_ns": now_ns(), "indexes": begun.indexes})
+        self._answer(number, {"ready_ns": now_ns(), "clock": observe.clock(), "indexes": begun.indexes})
 
     def fire(self, number: int, frame: Frame) -> None:
         """Begin actions by id, now or at an instant; the answer comes when all have ended or run in the background."""

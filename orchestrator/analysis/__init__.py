@@ -5,5 +5,6 @@ the rest could not be is written beside it.
 """
 
 from orchestrator.analysis.assembly import analyse
+from orchestrator.analysis.clocks import retimed
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "retimed"]

@@ -21,14 +21,10 @@ def passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
     departures: list[int] = []
     arrivals: list[int] = []
     for index, segment in enumerate(segments):
-        if not segment.source_host or not segment.destination_host or segment.protocol not in _TALK:
-            continue
-        if segment.version == 6 and segment.icmp_type in _NEIGHBOURS:
-            continue
-        if segment.outgoing:
-            if segment.source_host == segment.capture:
-                departures.append(index)
-        elif segment.destination_host == segment.capture:
+        way = direction(segment)
+        if way > 0:
+            departures.append(index)
+        elif way < 0:
             arrivals.append(index)
     found = _match(segments, departures, arrivals, _by_text)
     # The text is relative where a SYN was seen: what one capture has raw and the other relative is matched by what its header says.
@@ -36,9 +32,20 @@ def passages(segments: Sequence[Segment]) -> tuple[Passage, ...]:
     odd = [passage.received for passage in found if passage.received is not None and passage.sent is None]
     if lost and odd:
         found = [passage for passage in found if passage.sent is not None and passage.received is not None]
-        found += _match(segments, lost, odd, _by_header)
+        found += _match(segments, lost, odd, by_header)
     found.sort(key=lambda passage: segments[_seen(passage)].at_ns)
     return tuple(found)
+
+
+def direction(segment: Segment) -> int:
+    """1 for a segment that its sender's own capture saw leave, -1 where its receiver's saw it come, 0 for anything else."""
+    if not segment.source_host or not segment.destination_host or segment.protocol not in _TALK:
+        return 0
+    if segment.version == 6 and segment.icmp_type in _NEIGHBOURS:
+        return 0
+    if segment.outgoing:
+        return 1 if segment.source_host == segment.capture else 0
+    return -1 if segment.destination_host == segment.capture else 0
 
 
 def _seen(passage: Passage) -> int:
@@ -50,7 +57,8 @@ def _by_text(segment: Segment) -> Hashable:
     return segment.text if segment.protocol == "tcp" else (segment.text, segment.payload)
 
 
-def _by_header(segment: Segment) -> Hashable:
+def by_header(segment: Segment) -> Hashable:
+    """What the two captures of one segment have in common, whatever each of them saw of its connection."""
     ends = segment.source, segment.destination, segment.source_port, segment.destination_port
     numbers = segment.seq, segment.ack, segment.length, segment.flags, segment.window
     stamps = tuple(option for option in segment.options if option.name != "sack")  # whose numbers may be relative too

@@ -17,7 +17,7 @@ from orchestrator.connectors.session import Session
 from orchestrator.engine.gate import Gate
 from orchestrator.engine.part import Keeper, Part
 from orchestrator.engine.recorder import Recorder
-from orchestrator.engine.timing import LEAD_NS, Clock, Timetable
+from orchestrator.engine.timing import Clock, Timetable
 from orchestrator.engine.watching import Watcher
 from orchestrator.errors import Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
@@ -41,7 +41,8 @@ class Lockstep:
         self._recorder = recorder = Recorder(plan, run_id, clock.now_ns())
         one_clock = plan.testbed.kind == "netns"  # hosts of this machine have its monotonic clock too
         recorder.offsets = {host: clock.offset_ns if one_clock else session.unix_offset_ns for host, session in sessions.items()}
-        self._parts = {host.name: Part(host, sessions[host.name], recorder, keeper, self.stop) for host in plan.hosts}
+        other = None if one_clock else clock
+        self._parts = {host.name: Part(host, sessions[host.name], recorder, keeper, self.stop, clock=other) for host in plan.hosts}
         self._times = Timetable(clock, recorder.began)
         self._gate = Gate(plan, sessions, recorder, watcher)
         self._failure = ""
@@ -123,6 +124,7 @@ class Lockstep:
         if self._stopped is not None:
             raise self._stopped
         await on_all(self._parts, lambda host: self._parts[host].prepare())
+        self._times.lead_ns += max((part.away_ns for part in self._parts.values()), default=0)
         await self._gate.take_baselines()
         for step in self._plan.steps:
             if step.skip is not None:
@@ -162,7 +164,7 @@ class Lockstep:
             raise StepFailed(f"step {step.number}: {reason}")
 
     async def _wait_until_due(self, step: PlannedStep, due_ns: int) -> None:
-        left_s = (due_ns - self._clock.now_ns() - LEAD_NS) / 1e9
+        left_s = (due_ns - self._clock.now_ns() - self._times.lead_ns) / 1e9
         if left_s > 0:
             self._watcher.step_waits(step, f"for its time, {left_s:.1f} s away", left_s)
             await asyncio.sleep(left_s)

@@ -17,11 +17,12 @@ import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
+from orchestrator.engine.clocks import measure
 from orchestrator.engine.recorder import Recorder, reading
 from orchestrator.engine.timing import Clock
 from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdue, StoreError
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction
-from orchestrator.model.record import ActionRecord, CaptureRecord, HostRecord
+from orchestrator.model.record import ActionRecord, CaptureRecord, HostClock, HostRecord
 from orchestrator.model.words.actions import Action, Iptables, Run, Snapshot, Start, typed
 from orchestrator.model.words.expectations import ToolExpectation
 
@@ -47,12 +48,21 @@ class Keeper(Protocol):
 class Part:
     """What one host does in a run, and what is known of it: ``record``, and its ``capture`` if it has one.
 
-    ``stop`` is told what the run cannot go on with.
+    ``stop`` is told what the run cannot go on with. ``clock`` is given where the host has another one, which is then measured against it;
+    ``away_ns`` is the longest round trip that this took.
     """
 
-    def __init__(
-        self, wanted: HostPlan, session: Session, recorder: Recorder, keeper: Keeper, stop: Callable[[OrchestratorError], None]
+    def __init__(  # noqa: PLR0913 - all that a part rests on
+        self,
+        wanted: HostPlan,
+        session: Session,
+        recorder: Recorder,
+        keeper: Keeper,
+        stop: Callable[[OrchestratorError], None],
+        *,
+        clock: Clock | None = None,
     ) -> None:
+        self.away_ns = 0
         self.host = wanted.name
         self.record = HostRecord(name=wanted.name, left_out=tuple(map(str, session.hello.get("left_out", ()))))
         self.capture: CaptureRecord | None = None
@@ -62,6 +72,8 @@ class Part:
         self._recorder = recorder
         self._keeper = keeper
         self._stop = stop
+        self._clock = clock
+        self._frames_offset_ns: int | None = None
         self._environment: asyncio.Future[Any] | None = None
         session.on_tell = self._told
 
@@ -73,12 +85,21 @@ class Part:
         :raises AgentError: it cannot be prepared.
         """
         session = self._session
+        if self._clock is not None:
+            await self._set_by(self._clock)
         prepared = session.ask(protocol.PREPARE, **self._program())
         capturing = self._capture()
         self._environment = session.ask(protocol.ENVIRONMENT, tools=_tools(self._plan, self.host), interfaces=self._wanted.interfaces)
         await session.wait_for_answer(prepared, _PREPARE_S, "prepare its actions")
         if capturing is not None:
             self._captures(await session.wait_for_answer(capturing, _PREPARE_S, "begin to capture"))
+
+    async def _set_by(self, clock: Clock) -> None:
+        """Learn what this host's clock is by the controller's; from now on all its times rest on it."""
+        measured = await measure(self._session, clock, _PREPARE_S)
+        self._recorder.offsets[self.host] = measured.reading.offset_ns
+        self._know(clock=HostClock(before=measured.reading, unix_ns=measured.unix_ns))
+        self.away_ns = measured.slowest_ns
 
     def _program(self) -> dict[str, Any]:
         steps = [step for step in self._plan.steps if step.skip is None]
@@ -106,6 +127,10 @@ class Part:
         """It captures from an instant on, on interfaces with these indexes."""
         with reading(self.host, "since when it captures"):
             self._know_capture(ready_ns=told["ready_ns"] + self._offset_ns)
+            if self._clock is not None:
+                monotonic, unix = told["clock"]
+                self._frames_offset_ns = int(unix) - int(monotonic)
+                self._know_capture(shift_ns=self._offset_ns - self._frames_offset_ns)
             self._know(interfaces={str(name): str(int(index)) for name, index in told["indexes"].items()})
 
     def _know(self, **facts: Any) -> None:
@@ -173,21 +198,25 @@ class Part:
     # -- the end
 
     async def seal(self) -> None:
-        """End the capture. A host that cannot any more has an incomplete one, and tells why when it is to finish."""
+        """End the capture, and hold the host's clock against the controller's once more. A host that cannot any more has an incomplete one, and tells why when it is to finish."""
         with suppress(OrchestratorError):
             told = await self._session.wait_for_answer(self._session.ask(protocol.SEAL), self._last_patience_s, "end its capture")
             if told is not None:
                 self._captured(told)
+            if self._clock is not None and self.record.clock is not None and self.record.clock.after is None:
+                measured = await measure(self._session, self._clock, self._last_patience_s)
+                self._know(clock=msgspec.structs.replace(self.record.clock, after=measured.reading))
 
     def _captured(self, told: Mapping[str, Any]) -> None:
         """Its capture has ended, and every byte of it has come."""
         with reading(self.host, "what its capture came to"):
             monotonic, unix = told["clock"]
+            begun = self._frames_offset_ns
             self._know_capture(
                 frames=int(told["frames"]),
                 dropped=int(told["dropped"]),
                 end_ns=int(told["end_ns"]) + self._offset_ns,
-                clock_moved_ns=int(unix) - int(monotonic) - self._offset_ns,
+                clock_moved_ns=int(unix) - int(monotonic) - (self._offset_ns if begun is None else begun),
                 complete=True,
             )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from orchestrator.model.plan import PlannedStep
 
 LEAD_NS = 6_000_000
-"""So long before its instant a step is sent to its hosts."""
+"""So long before its instant a step is sent to its hosts, and as much earlier as the slowest of them is away."""
 _TRIES = 5
 
 
@@ -41,10 +41,11 @@ class Timetable:
         self._began = began
         self._origin_ns = 0
         self._over_ns = 0
+        self.lead_ns = LEAD_NS
 
     def due(self, step: PlannedStep) -> int:
         """When the step is to fire, in Unix ns; 0 for at once. Where the first step has an ``at`` itself, time begins to count here."""
-        soon, timing = self._clock.now_ns() + LEAD_NS, step.timing
+        soon, timing = self._clock.now_ns() + self.lead_ns, step.timing
         if timing is None:
             return soon if step.together else 0
         if timing.since == "":

@@ -137,7 +137,8 @@ class CaptureEvidence(Record, frozen=True, kw_only=True):
     """How far one capture can be believed.
 
     ``problem`` is empty, or why nothing (more) could be read from it; ``filter`` is tcpdump's, empty where all was captured.
-    ``clock_moved_ns`` is by how much the clock that timed its frames was set while it captured.
+    ``clock_moved_ns`` is by how much the clock that timed its frames was set while it captured; ``clock_doubt`` says why its host's clock
+    cannot be held against the others'.
     """
 
     host: str
@@ -148,6 +149,7 @@ class CaptureEvidence(Record, frozen=True, kw_only=True):
     filter: str = ""
     problem: str = ""
     clock_moved_ns: int = 0
+    clock_doubt: str = ""
 
     @property
     def doubt(self) -> str:
@@ -158,13 +160,46 @@ class CaptureEvidence(Record, frozen=True, kw_only=True):
             return f"{self.host}'s capture lost {self.dropped} frames"
         if abs(self.clock_moved_ns) > CLOCK_SLACK_NS:
             return f"the clock of {self.host} was set by {self.clock_moved_ns / 1e9:+.3f} s while it captured"
+        if self.clock_doubt:
+            return self.clock_doubt
         return "" if self.complete else f"{self.host}'s capture was cut short"
+
+
+class ClockEvidence(Record, frozen=True, kw_only=True):
+    """What is known in the end of the clock of one host that has its own.
+
+    Every time of the host is moved by :meth:`moved` from the record's timeline to the evidence's, and is then true within ``error_ns``.
+    From ``since_ns`` to ``until_ns`` the correction grows from ``shift_ns`` by ``drift_ns``; ``wander_ns`` of
+    the error may be another one at another time. ``source`` is ``control channel`` or, where
+    segments told more, ``captures``. ``unix_ns`` is by how much the host's Unix clock was ahead. ``doubt`` says why nothing of this can be
+    believed, empty where it can.
+    """
+
+    host: str
+    since_ns: int
+    until_ns: int
+    shift_ns: int = 0
+    drift_ns: int = 0
+    error_ns: int = 0
+    wander_ns: int = 0
+    source: str = "control channel"
+    unix_ns: int = 0
+    doubt: str = ""
+
+    def moved(self, at_ns: int) -> int:
+        """A time of this host, corrected; 0 (there is none) stays 0."""
+        if not at_ns:
+            return 0
+        lasted_ns = self.until_ns - self.since_ns
+        gone_ns = min(max(at_ns - self.since_ns, 0), lasted_ns)
+        return at_ns + self.shift_ns + (self.drift_ns * gone_ns // lasted_ns if lasted_ns else 0)
 
 
 class Evidence(Record, frozen=True, kw_only=True):
     """All that the wire told, what is inferred from it, and what tools said in snapshots.
 
-    Segments are sorted by capture and then by frame; ``passages`` are in order of time.
+    Segments are sorted by capture and then by frame; ``passages`` are in order of time. ``clocks`` has no entry for a host that has the
+    controller's own clock.
     """
 
     captures: tuple[CaptureEvidence, ...] = ()
@@ -173,3 +208,8 @@ class Evidence(Record, frozen=True, kw_only=True):
     passages: tuple[Passage, ...] = ()
     histories: tuple[History, ...] = ()
     snapshots: tuple[Snapshot, ...] = ()
+    clocks: tuple[ClockEvidence, ...] = ()
+
+    def error_ns(self, host: str) -> int:
+        """Within what the times of ``host`` are true on the common timeline; 0 for the controller's own clock."""
+        return next((clock.error_ns for clock in self.clocks if clock.host == host), 0)

@@ -1,9 +1,10 @@
 """What happened: every action, sample and capture of a run, with times in integer nanoseconds.
 
 Times named ``*_ns`` are Unix time on one timeline that begins with the run: monotonic clocks, moved by an offset that is taken once. Hosts
-of the controller's own machine share its clock and its offset; any other host has its own, from the pair (monotonic, Unix) of its hello.
-The surprising fact: frames in captures alone are timed by the kernel's Unix clock. Where somebody sets that clock meanwhile,
-``CaptureRecord.clock_moved_ns`` tells, and nobody believes the capture's times.
+of the controller's own machine share its clock and its offset; any other host has its own, measured before the first step
+(``HostRecord.clock``). What is learnt of it later, at the end of the run and from captures, moves no time here: ``Evidence.clocks`` has it.
+The surprising fact: frames in captures alone are timed by the kernel's Unix clock; ``CaptureRecord.shift_ns`` puts them on the timeline.
+Where somebody sets that clock meanwhile, ``CaptureRecord.clock_moved_ns`` tells, and nobody believes the capture's times.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class StepRecord(Record, frozen=True, kw_only=True):
 class CaptureRecord(Record, frozen=True, kw_only=True):
     """One capture. ``file`` is its plain name in the run directory; ``dropped`` is the kernel's own count of lost frames, -1 if unknown.
 
-    ``clock_moved_ns`` is by how much its host's Unix clock, which times the frames, went away from the run's timeline.
+    ``shift_ns``, added to the times in the file, gives the record's timeline; it is 0 on the controller's own machine, whose Unix clock
+    began that timeline. ``clock_moved_ns`` is by how much its host's Unix clock, which times the frames, was set while it captured.
     """
 
     host: str
@@ -118,13 +120,39 @@ class CaptureRecord(Record, frozen=True, kw_only=True):
     dropped: int = -1
     filter: str = ""
     complete: bool = False
+    shift_ns: int = 0
     clock_moved_ns: int = 0
+
+
+class ClockReading(Record, frozen=True, kw_only=True):
+    """A host's clock held against the controller's, over the control channel.
+
+    At ``at_ns`` of the run's timeline, ``offset_ns`` added to the host's monotonic clock gave that timeline, true within ``error_ns`` (half
+    of the round trip) whichever way the trip was slow.
+    """
+
+    at_ns: int
+    offset_ns: int
+    error_ns: int
+
+
+class HostClock(Record, frozen=True, kw_only=True):
+    """The clock of a host that has one of its own.
+
+    ``before`` was taken before the first step, and every time of this host in the record rests on it; ``after`` after the last step,
+    ``None`` where the host was gone. ``unix_ns`` is by how much the host's Unix clock was ahead of the run's timeline at first.
+    """
+
+    before: ClockReading
+    after: ClockReading | None = None
+    unix_ns: int = 0
 
 
 class HostRecord(Record, frozen=True, kw_only=True):
     """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not.
 
-    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``).
+    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``). ``clock`` is ``None`` where the
+    host has the controller's own clock.
     """
 
     name: str
@@ -134,6 +162,7 @@ class HostRecord(Record, frozen=True, kw_only=True):
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     lost: str = ""
+    clock: HostClock | None = None
 
 
 class RunRecord(Record, frozen=True, kw_only=True):

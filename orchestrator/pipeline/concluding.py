@@ -22,13 +22,14 @@ _NOT_KEPT = "this judgement is not kept: the folder of the run may not be writte
 
 def conclude(plan: Plan, record: RunRecord, directory: store.RunDirectory, *, kept: bool = True) -> Report:
     """The stages behind the record: evidence, verdicts, report, each kept unless that cannot be."""
-    from orchestrator.analysis import analyse
+    from orchestrator.analysis import analyse, retimed
     from orchestrator.checks import judge
     from orchestrator.reports.summary import make_report
 
     evidence = analyse(plan, record, store.read_captures(directory.path, record))
     if kept:
         directory.write(store.EVIDENCE, evidence)
+    record = retimed(record, evidence.clocks)
     verdicts = judge(plan, record, evidence)
     if kept:
         directory.write(store.VERDICTS, verdicts)

@@ -6,7 +6,7 @@ frame that is no IP or ARP is passed over in silence, but an IP frame that was c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -32,24 +32,28 @@ class Reading(Struct, frozen=True, kw_only=True):
     problem: str
 
 
-def read_capture(host: str, data: bytes, names: Names, interfaces: Mapping[int, str]) -> Reading:
-    """All that can be read from ``data``; never raises, whatever the bytes are."""
+def read_capture(
+    host: str, data: bytes, names: Names, interfaces: Mapping[int, str], retime: Callable[[int], int] | None = None
+) -> Reading:
+    """All that can be read from ``data``; never raises, whatever the bytes are. ``retime`` puts a frame's time on the run's timeline."""
     ends = Ends(host, names, interfaces)
     segments: list[Segment] = []
     packet = Packet()
     packet.number = packet.interface = 0
     try:
-        problem = _read(data, _SegmentReader(ends), packet, segments)
+        problem = _read(data, _SegmentReader(ends), packet, segments, retime)
     except EvidenceError as error:
         problem = str(error)
     return Reading(host=host, segments=segments, tracks=ends.tracks.all, frames=packet.number, problem=problem)
 
 
-def _read(data: bytes, reader: _SegmentReader, packet: Packet, segments: list[Segment]) -> str:
+def _read(data: bytes, reader: _SegmentReader, packet: Packet, segments: list[Segment], retime: Callable[[int], int] | None) -> str:
     read_link, read_segment, read_arp = link_reader(link_type(data)), reader.read, reader.arp
     problem = ""
     for packet.at_ns, start, end, original in frames(data):
         packet.number += 1
+        if retime is not None:
+            packet.at_ns = retime(packet.at_ns)
         packet.at, packet.limit, packet.wire_end = start, end, start + original
         segment = None
         if read_link(packet, data):

@@ -1,0 +1,232 @@
+"""What is known of each host's clock: from the control channel, and from segments, which cannot arrive before they were sent.
+
+Knows no verdict. A host's error is a number c that is the same all through the run, plus a wander of which only the size is known. The
+control channel bounds each c, and the fastest segment between two hosts bounds the difference of theirs; together these are shortest paths
+in a graph of the hosts and the controller (a system of difference constraints). The surprising fact: the middles of all the intervals that
+follow keep every one of the constraints, so that with them no segment arrives before it was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from orchestrator.analysis.passages import by_header, direction
+from orchestrator.model.evidence import ClockEvidence, Segment
+from orchestrator.model.record import ActionRecord, CaptureRecord, ClockReading, HostClock, RunRecord
+
+DRIFT_PPM = 100
+"""How much faster than it was measured one clock may go than another: two quartzes of 50 ppm, what data sheets promise over temperature."""
+
+CONTINUOUS_PPM = 500
+"""A clock that differs by more was not slewed, it jumped: the kernel's greatest frequency correction (adjtimex(2))."""
+
+_CONTROLLER = ""
+Pair = tuple[str, str]
+
+
+def with_control_channel(record: RunRecord) -> tuple[ClockEvidence, ...]:
+    """The clock of each host that has its own, as the round trips before and after the run tell."""
+    return tuple(_measured(host.name, host.clock, record.end_ns) for host in record.hosts if host.clock is not None)
+
+
+def _measured(host: str, clock: HostClock, end_ns: int) -> ClockEvidence:
+    since = clock.before
+    after = clock.after if clock.after is not None and clock.after.at_ns > since.at_ns else None
+    until_ns = after.at_ns if after is not None else max(end_ns, since.at_ns)
+    drift_ns = after.offset_ns - since.offset_ns if after is not None else 0
+    ends_ns = max(reading.error_ns for reading in (since, after) if reading is not None)
+    lasted_ns = until_ns - since.at_ns
+    doubt = ""
+    if after is not None and _jumped(since, after):
+        doubt = (
+            f"the clock of {host} was not continuous: it went away by {_signed(-drift_ns)} within {lasted_ns / 1e9:.3g} s "
+            f"(was the machine suspended or moved?)"
+        )
+    return ClockEvidence(
+        host=host,
+        since_ns=since.at_ns,
+        until_ns=until_ns,
+        drift_ns=drift_ns,
+        error_ns=ends_ns + _wander(since, after, lasted_ns),
+        wander_ns=_wander(since, after, lasted_ns),
+        unix_ns=clock.unix_ns,
+        doubt=doubt,
+    )
+
+
+def _jumped(since: ClockReading, after: ClockReading) -> bool:
+    least_ns = abs(after.offset_ns - since.offset_ns) - since.error_ns - after.error_ns
+    return least_ns * 1_000_000 > CONTINUOUS_PPM * (after.at_ns - since.at_ns)
+
+
+def _wander(since: ClockReading, after: ClockReading | None, lasted_ns: int) -> int:
+    """How far the true offset may be from one that lies a constant beside the line.
+
+    The constant is the mean of the line's errors at its two ends. By drift: from the nearer end the rate cannot carry it further than this.
+    By disagreement: a rate that is nowhere below zero or above twice its mean carries it no further than half of the whole drift.
+    """
+    drift_ns = lasted_ns * DRIFT_PPM // 1_000_000 + 1
+    if after is None:
+        return drift_ns
+    disagreement_ns = (abs(after.offset_ns - since.offset_ns) + 1) // 2 + since.error_ns + after.error_ns
+    return disagreement_ns if _jumped(since, after) else min(drift_ns // 2 + 1, disagreement_ns)
+
+
+# What segments tell.
+
+
+def with_captures(clocks: Sequence[ClockEvidence], segments: Iterable[Segment]) -> tuple[ClockEvidence, ...]:
+    """The same clocks, as narrow as ``segments`` (of captures that lack nothing, on the timeline of ``clocks``) make them.
+
+    Where both cannot be true, the clocks stay as measured, and the doubt says so.
+    """
+    if not clocks or any(clock.doubt for clock in clocks):
+        return tuple(clocks)
+    known = {clock.host: clock for clock in clocks}
+    delays = fastest(segments)
+    loose = _solved(known, delays, lambda host: known[host].wander_ns if host in known else 0)
+    if loose is None:
+        return tuple(_contradicted(clock, known, delays) for clock in clocks)
+    tight = _solved(known, delays, lambda _host: 0) or loose
+    return tuple(_narrowed(clock, loose[clock.host], tight[clock.host]) for clock in clocks)
+
+
+def fastest(segments: Iterable[Segment]) -> dict[Pair, int]:
+    """For each sender and receiver the least time that a segment took by their clocks, below zero where these disagree.
+
+    Only segments that either capture saw once: of two that are alike nobody knows which of them arrived.
+    """
+    sent: dict[Hashable, Segment | None] = {}
+    received: dict[Hashable, Segment | None] = {}
+    for segment in segments:
+        way = direction(segment)
+        if way:
+            seen, key = sent if way > 0 else received, by_header(segment)
+            seen[key] = None if key in seen else segment
+    delays: dict[Pair, int] = {}
+    for key, departure in sent.items():
+        arrival = received.get(key)
+        if departure is not None and arrival is not None and departure.capture != arrival.capture:
+            pair = departure.capture, arrival.capture
+            delays[pair] = min(delays.get(pair, arrival.at_ns - departure.at_ns), arrival.at_ns - departure.at_ns)
+    return delays
+
+
+class _Interval(Struct, frozen=True):
+    """From where to where a host's correction may lie."""
+
+    low: int
+    high: int
+
+    @property
+    def middle(self) -> int:
+        return (self.low + self.high) // 2
+
+
+def _solved(known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int], slack: Callable[[str], int]) -> dict[str, _Interval] | None:
+    """The narrowest interval of each host's correction, ``None`` where none keeps all constraints.
+
+    ``limits[a, b]`` is the most by which the correction of ``a`` may be above that of ``b``; the controller's is 0.
+    """
+    limits: dict[Pair, int] = {}
+    for host, clock in known.items():
+        most_ns = clock.error_ns - clock.wander_ns
+        limits[host, _CONTROLLER] = limits[_CONTROLLER, host] = most_ns
+    for (sender, receiver), least_ns in delays.items():
+        ends = (sender if sender in known else _CONTROLLER, receiver if receiver in known else _CONTROLLER)
+        most_ns = least_ns + slack(sender) + slack(receiver)
+        limits[ends] = min(limits.get(ends, most_ns), most_ns)
+    high = _shortest(limits)
+    low = _shortest({(below, above): most for (above, below), most in limits.items()})
+    if high is None or low is None:
+        return None
+    return {host: _Interval(-low[host], high[host]) for host in known}
+
+
+def _shortest(limits: Mapping[Pair, int]) -> dict[str, int] | None:
+    """The most that each correction can be when the controller's is 0 (Bellman and Ford); ``None`` where that has no end."""
+    most = {_CONTROLLER: 0, **{above: limit for (above, below), limit in limits.items() if below == _CONTROLLER}}
+    for _ in range(len(most) + 1):
+        changed = False
+        for (above, below), limit in limits.items():
+            if most[below] + limit < most[above]:
+                most[above], changed = most[below] + limit, True
+        if not changed:
+            return most if most[_CONTROLLER] >= 0 else None
+    return None
+
+
+def _narrowed(clock: ClockEvidence, loose: _Interval, tight: _Interval) -> ClockEvidence:
+    most_ns, shift_ns = clock.error_ns - clock.wander_ns, tight.middle
+    if (shift_ns, loose.low, loose.high) == (0, -most_ns, most_ns):
+        return clock
+    error_ns = max(loose.high - shift_ns, shift_ns - loose.low) + clock.wander_ns
+    return replace(clock, shift_ns=shift_ns, error_ns=error_ns, source="captures")
+
+
+def _contradicted(clock: ClockEvidence, known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int]) -> ClockEvidence:
+    """The clock with the reason why the captures contradict it, if it has part in that."""
+    impossible = {pair: least_ns for pair, least_ns in delays.items() if -least_ns > _error(known, pair)}
+    if not impossible:
+        names = ", ".join(known)
+        return replace(clock, doubt=f"the captures contradict the clocks of {names} as they were measured over the control channel")
+    own = {pair: least_ns for pair, least_ns in impossible.items() if clock.host in pair}
+    if not own:
+        return clock
+    pair = min(own, key=own.__getitem__)
+    return replace(
+        clock,
+        doubt=f"the captures contradict the clocks: {pair[1]} captured a segment {short(-own[pair])} before {pair[0]} sent it, "
+        f"though their clocks were measured to within {short(_error(known, pair))} over the control channel",
+    )
+
+
+def _error(known: Mapping[str, ClockEvidence], pair: Pair) -> int:
+    return sum(known[host].error_ns for host in pair if host in known)
+
+
+def short(span_ns: int) -> str:
+    """``0.3 ms`` or ``2.5 s``."""
+    return f"{span_ns / 1e6:.3g} ms" if abs(span_ns) < 1_000_000_000 else f"{span_ns / 1e9:.4g} s"
+
+
+def _signed(span_ns: int) -> str:
+    return f"{'+' if span_ns >= 0 else ''}{short(span_ns)}"
+
+
+# What follows for a record.
+
+
+def retimed(record: RunRecord, clocks: Sequence[ClockEvidence]) -> RunRecord:
+    """The record with every time of every host on the evidence's timeline; steps are timed by the controller and stay."""
+    if not clocks:
+        return record
+    known = {clock.host: clock for clock in clocks}
+    return replace(
+        record,
+        actions=tuple(_action(action, known.get(action.host)) for action in record.actions),
+        samples=tuple(replace(one, at_ns=known[one.host].moved(one.at_ns)) if one.host in known else one for one in record.samples),
+        captures=tuple(_capture(capture, known.get(capture.host)) for capture in record.captures),
+    )
+
+
+def _action(action: ActionRecord, clock: ClockEvidence | None) -> ActionRecord:
+    if clock is None:
+        return action
+    moved = clock.moved
+    return replace(
+        action,
+        start_ns=moved(action.start_ns),
+        end_ns=moved(action.end_ns),
+        planned_ns=moved(action.planned_ns),
+        calls=tuple(replace(call, start_ns=moved(call.start_ns), end_ns=moved(call.end_ns)) for call in action.calls),
+    )
+
+
+def _capture(capture: CaptureRecord, clock: ClockEvidence | None) -> CaptureRecord:
+    if clock is None:
+        return capture
+    return replace(capture, ready_ns=clock.moved(capture.ready_ns), end_ns=clock.moved(capture.end_ns))
