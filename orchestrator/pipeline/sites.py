@@ -39,13 +39,13 @@ async def examine_machines(machines: Sequence[Machine], ask: Ask | None) -> list
     """A checkup of each machine; what cannot be reached is found to be so."""
     connections = _connections(ask)
     try:
-        return await examine(connections, machines, package_of)
+        return await examine(connections, machines, lambda tool, _system: tool)
     finally:
         await connections.close()
 
 
 def _connections(ask: Ask | None) -> Connections:
     """The ways to machines, over SSH; a library that other commands do without."""
-    from orchestrator.connectors import ssh
+    from orchestrator.connectors.ssh import Connections as OverSSH
 
-    return ssh.Connections(ask)
+    return OverSSH(ask)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import asyncssh
 import msgspec
@@ -60,6 +61,12 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
                 self._channel.write(data)
             except OSError:
                 return  # the end is told by itself
+
+    def end(self) -> None:
+        """End the process's input, and go on to listen."""
+        if self._channel is not None and not self.ended:
+            with suppress(OSError):
+                self._channel.write_eof()
 
     def close(self) -> None:
         """End the process's input; no callback comes any more."""
