@@ -115,6 +115,7 @@ def _keep(sock: socket.socket) -> NoReturn:
 
 
 def _keep_server(sock: socket.socket) -> None:
+    from orchestrator.agent import view
     from orchestrator.testbeds import namespaces
 
     try:
@@ -125,7 +126,7 @@ def _keep_server(sock: socket.socket) -> None:
         if os.geteuid() != 0:
             namespaces.become_root_of_own()
         namespaces.die_with_parent()
-        namespaces.unshare(namespaces.CLONE_NEWPID, "PID namespace")
+        view.unshare(namespaces.CLONE_NEWPID, "PID namespace")
         child = os.fork()
     except OSError as error:
         _refuse_all(sock, error)
@@ -166,9 +167,10 @@ def _serve(sock: socket.socket) -> None:
 
 def _fork_process_one(own: int) -> int:
     """Fork process 1 of a new PID namespace; whatever happens, our next child is born into our own (``own``) again."""
+    from orchestrator.agent import view
     from orchestrator.testbeds import namespaces
 
-    namespaces.unshare(namespaces.CLONE_NEWPID, "PID namespace")
+    view.unshare(namespaces.CLONE_NEWPID, "PID namespace")
     pid = -1
     try:
         pid = os.fork()

@@ -11,14 +11,13 @@ import os
 import signal
 import socket
 
-CLONE_NEWNS = 0x00020000
+from orchestrator.agent.view import CLONE_NEWNS, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, check, mount, unshare
+
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 2, 4, 8
-_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 
 FOLDER = "/run/lab"
@@ -27,31 +26,14 @@ FOLDER = "/run/lab"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{what}: {os.strerror(code)}")
-
-
-def unshare(flags: int, what: str) -> None:
-    """Leave the namespaces named by ``flags`` for new ones."""
-    _check(_libc.unshare(flags), f"unshare({what})")
-
-
 def setns(fd: int, kind: int, what: str) -> None:
     """Enter the namespace that ``fd`` holds open."""
-    _check(_libc.setns(fd, kind), f"setns({what})")
-
-
-def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
-    """Attach a file system; the arguments are those of the system call."""
-    result = _libc.mount(source.encode(), target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode() or None)
-    _check(result, f"mount({kind or 'bind'} on {target})")
+    check(_libc.setns(fd, kind), f"setns({what})")
 
 
 def die_with_parent() -> None:
     """Be killed when the process that forked us ends, however it ends (prctl(2), PR_SET_PDEATHSIG)."""
-    _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
+    check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)")
 
 
 def become_root_of_own() -> None:
@@ -71,11 +53,11 @@ def become_host(name: str, hosts: str) -> dict[str, object]:
     (mount_namespaces(7)): the host then works with the outer view.
     """
     unshare(CLONE_NEWNET | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNS, "network, UTS, IPC and mount namespaces")
-    mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+    mount("none", "/", "", MS_REC | MS_PRIVATE)
     socket.sethostname(name)
     missing: list[str] = []
-    _mount_own("proc", "/proc", _MS_NOEXEC, missing)
-    _mount_own("sysfs", "/sys", _MS_NOEXEC, missing)
+    _mount_own("proc", "/proc", MS_NOEXEC, missing)
+    _mount_own("sysfs", "/sys", MS_NOEXEC, missing)
     folder = _make_folder(missing)
     if folder:
         _name_neighbours(hosts, missing)
@@ -86,7 +68,7 @@ def become_host(name: str, hosts: str) -> dict[str, object]:
 
 def _mount_own(kind: str, target: str, flags: int, missing: list[str]) -> bool:
     try:
-        mount(kind, target, kind, _MS_NOSUID | _MS_NODEV | flags, "mode=755" if kind == "tmpfs" else "")
+        mount(kind, target, kind, MS_NOSUID | MS_NODEV | flags, "mode=755" if kind == "tmpfs" else "")
     except OSError as error:
         missing.append(error.strerror or str(error))
         return False
@@ -124,6 +106,6 @@ def _name_neighbours(hosts: str, missing: list[str]) -> None:
         with open(f"{FOLDER}/.hosts", "w", encoding="ascii") as file:
             file.write(hosts)
         os.chmod(f"{FOLDER}/.hosts", 0o644)
-        mount(f"{FOLDER}/.hosts", "/etc/hosts", "", _MS_BIND)
+        mount(f"{FOLDER}/.hosts", "/etc/hosts", "", MS_BIND)
     except OSError as error:
         missing.append(f"/etc/hosts: {error.strerror or error}")

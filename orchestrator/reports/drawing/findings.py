@@ -79,7 +79,8 @@ def _seen(ink: Ink, verdict: Verdict, *, whole: bool) -> list[str]:
     """What was seen, why that is the verdict, and the evidence; a reason that repeats what was seen tells both."""
     saw, reason = (verdict.reason, "") if verdict.saw and verdict.saw in verdict.reason else (verdict.saw, verdict.reason)
     told = (("saw", saw), ("because", reason))
-    rows = [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", _bounded(text))]
+    bounded = str if verdict.witness == "harness" else _bounded  # what the harness says ends in what to do
+    rows = [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", bounded(text))]
     return [*rows, *_excerpt(ink, verdict.excerpt, whole=whole)]
 
 

@@ -30,7 +30,7 @@ _LACKS = {
 }
 _FATAL = ("packet", "comment")
 _LEAST_PYTHON = (3, 8)
-_LITTLE_BYTES, _TOO_LITTLE_BYTES = 64 << 20, 4 << 20
+_LITTLE_BYTES, _TOO_LITTLE_BYTES = 16 << 20, 1 << 20
 _MUCH_NS = 60_000_000_000
 
 

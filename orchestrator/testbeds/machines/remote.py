@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.agent import protocol
 from orchestrator.connectors.crowd import on_all
 from orchestrator.connectors.session import Session
-from orchestrator.errors import AgentError, OrchestratorError, TestbedError
+from orchestrator.errors import AgentError, HostErrors, OrchestratorError, TestbedError
 from orchestrator.model.inventory import Machine
 from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import HostRecord, RunRecord
@@ -121,9 +121,11 @@ class RealHosts:
 
         :raises TestbedError: an offload is not as the plan wants it, and may not be set; or another run has the machine.
         """
-        machines = {live.name: live for live in plan.testbed.hosts}
-        for host in plan.hosts:
-            self._check_offloads(host, machines[host.name])
+        live = {live.name: live for live in plan.testbed.hosts}
+        wrong = {host.name: self._wrong_offloads(host, live[host.name]) for host in plan.hosts}
+        failed = [error for error in wrong.values() if error is not None]
+        if failed:
+            raise failed[0] if len(failed) == 1 else HostErrors(wrong)
         self._guarded = True
         await on_all(self.sessions, self._guard)
 
@@ -132,19 +134,21 @@ class RealHosts:
         asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami(), neighbours=names)
         await session.wait_for_answer(asked, _GUARD_S, "set up its guardian")
 
-    def _check_offloads(self, host: HostPlan, live: LiveHost) -> None:
+    def _wrong_offloads(self, host: HostPlan, live: LiveHost) -> TestbedError | None:
+        """What has to be switched on a host where nothing may be."""
         states = {one.name: one.offloads for one in self._found[host.name].interfaces}
         wrong = {
             interface: {name: wanted for name, wanted in host.offload.items() if states.get(interface, {}).get(name, wanted) != wanted}
             for interface in host.interfaces
         }
         lines = [f"ethtool -K {interface} {_switched(switches)}" for interface, switches in wrong.items() if switches]
-        if lines and not live.configure:
-            raise TestbedError(
-                f"{host.name}: offloads are not as the run needs them, so what is captured would not be what is on the wire. Say"
-                f" `configure: true` for {live.machine} in the inventory, and each run switches them and puts them back; or let its"
-                f" administrator type: {'; '.join(lines)}"
-            )
+        if not lines or live.configure:
+            return None
+        return TestbedError(
+            f"{host.name}: offloads are not as the run needs them, so what is captured would not be what is on the wire. Say"
+            f" `configure: true` for {live.machine} in the inventory, and each run switches them and puts them back; or let its"
+            f" administrator type: {'; '.join(lines)}"
+        )
 
     def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
         """Nothing holds the links of all machines together."""
