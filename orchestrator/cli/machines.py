@@ -49,14 +49,15 @@ def doctor(inventory: str, limit: tuple[str, ...], *, as_json: bool) -> None:
     import asyncio
 
     from orchestrator.cli.asking import at_terminal
-    from orchestrator.model.checkup import Level
+    from orchestrator.model.inventory import Level
     from orchestrator.pipeline.sites import examine_machines
-    from orchestrator.reports.checkups import checkups_json
-    from orchestrator.reports.view import View
+    from orchestrator.reports.drawing.checkups import render_checkups
+    from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
+    from orchestrator.reports.machine import checkups_json
 
     checkups = asyncio.run(examine_machines(chosen(inventory, limit), at_terminal()))
     if as_json:
         sys.stdout.buffer.write(checkups_json(checkups))
     else:
-        View(sys.stdout).checkups(checkups)
+        tell(render_checkups(checkups, wants_colour(sys.stdout), width_of(sys.stdout)), sys.stdout)
     leave(TestbedError.exit_code if any(checkup.level is Level.BAD for checkup in checkups) else 0)

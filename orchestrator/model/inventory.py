@@ -1,6 +1,8 @@
-"""The real machines that an inventory names, and how each is reached. A machine is what a host of a topology is mapped to."""
+"""The real machines that an inventory names, how each is reached, and what a doctor finds on one. A host of a topology is mapped to one."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from orchestrator.model.words.values import Record, Where
 
@@ -35,3 +37,36 @@ class Inventory(Record, frozen=True, kw_only=True):
     path: str
     machines: tuple[Machine, ...]
     groups: dict[str, tuple[str, ...]] = {}
+
+
+class Level(StrEnum):
+    """How a finding bears on labs."""
+
+    GOOD = "good"
+    POOR = "poor"
+    """Some labs will be skipped or tell less."""
+    BAD = "bad"
+    """No lab can run here."""
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """One thing that was looked at: ``subject`` (``python``, ``rights``, ``tools``, ...), what was seen, and what to do about it."""
+
+    subject: str
+    level: Level
+    told: str
+    advice: str = ""
+
+
+class Checkup(Record, frozen=True, kw_only=True):
+    """All that was found on one machine; ``packages`` are those to install there."""
+
+    machine: str
+    findings: tuple[Finding, ...]
+    packages: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst of its findings."""
+        order = tuple(Level)
+        return max((finding.level for finding in self.findings), key=order.index, default=Level.GOOD)

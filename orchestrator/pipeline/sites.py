@@ -7,8 +7,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from orchestrator.loading import load_inventory
-from orchestrator.model.checkup import Checkup
-from orchestrator.model.inventory import Machine
+from orchestrator.model.inventory import Checkup, Machine
 from orchestrator.pipeline.jobs import Job
 from orchestrator.planning.mapping import map_hosts
 from orchestrator.testbeds.machines.doctor import examine

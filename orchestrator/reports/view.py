@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TextIO
 
-from orchestrator.model.checkup import Checkup
 from orchestrator.model.plan import Plan, PlannedStep
 from orchestrator.model.record import StepRecord
 from orchestrator.model.verdict import Report
 from orchestrator.reports import terminal
-from orchestrator.reports.checkups import render_checkups
 from orchestrator.reports.drawing.footer import Footer
 from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
 from orchestrator.reports.listing import Row, render_runs, render_scenarios, render_show
@@ -86,10 +84,6 @@ class View:
     def scenarios(self, titles: Mapping[str, str], folders: Collection[str]) -> None:
         """The scenarios that can be run by name, and where they lie."""
         self._write(render_scenarios(titles, folders, wants_colour(self._stream), width_of(self._stream)))
-
-    def checkups(self, checkups: Sequence[Checkup]) -> None:
-        """What a doctor found on machines."""
-        self._write(render_checkups(checkups, wants_colour(self._stream), width_of(self._stream)))
 
     def _write(self, text: str) -> None:
         tell(text, self._stream)

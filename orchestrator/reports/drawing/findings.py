@@ -30,6 +30,8 @@ VERDICT_MARKS: dict[Value, Span] = {
 _ORDER = (Value.FAILED, Value.ERROR, Value.INCONCLUSIVE, Value.PASSED, Value.SKIPPED)
 _EXCERPT_LINES = 12
 _LINE = 200
+_ADVICE = 1000
+"""What the harness says ends in what to do, so it is cut later."""
 """So many characters of one line are shown: a program may write a megabyte without a break, and the record has it all."""
 
 _BAR = "    │ "
@@ -79,13 +81,13 @@ def _seen(ink: Ink, verdict: Verdict, *, whole: bool) -> list[str]:
     """What was seen, why that is the verdict, and the evidence; a reason that repeats what was seen tells both."""
     saw, reason = (verdict.reason, "") if verdict.saw and verdict.saw in verdict.reason else (verdict.saw, verdict.reason)
     told = (("saw", saw), ("because", reason))
-    bounded = str if verdict.witness == "harness" else _bounded  # what the harness says ends in what to do
-    rows = [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", bounded(text))]
+    most = _ADVICE if verdict.witness == "harness" else _LINE
+    rows = [row for label, text in told if text for row in ink.wrapped(f"    {label:<9} ", _bounded(text, most))]
     return [*rows, *_excerpt(ink, verdict.excerpt, whole=whole)]
 
 
-def _bounded(text: str) -> str:
-    return "\n".join(line if len(line) <= _LINE else line[:_LINE] + "..." for line in text.splitlines())
+def _bounded(text: str, most: int = _LINE) -> str:
+    return "\n".join(line if len(line) <= most else line[:most] + "..." for line in text.splitlines())
 
 
 def _excerpt(ink: Ink, lines: Sequence[str], *, whole: bool) -> list[str]:

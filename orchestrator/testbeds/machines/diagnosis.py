@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from orchestrator.errors import TestbedError
-from orchestrator.model.checkup import Checkup, Finding, Level
+from orchestrator.model.inventory import Checkup, Finding, Level
 from orchestrator.model.words.values import Record
 
 TOOLS = ("ip", "ss", "iptables", "ip6tables", "tc", "lsof", "netstat", "nc", "tcpdump", "ethtool", "killall")

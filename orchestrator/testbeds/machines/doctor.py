@@ -15,8 +15,7 @@ from msgspec.structs import replace
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.errors import OrchestratorError
-from orchestrator.model.checkup import Checkup
-from orchestrator.model.inventory import Machine
+from orchestrator.model.inventory import Checkup, Machine
 from orchestrator.testbeds.machines.diagnosis import FEATURES, TOOLS, Health, Packages, diagnose, health_of, unreached
 from orchestrator.testbeds.machines.remote import Connection, Connections
 

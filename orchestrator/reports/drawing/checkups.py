@@ -1,22 +1,14 @@
-"""Checkups of machines -> a table for a person, or JSON for a program. No judgement."""
+"""Checkups of machines -> a table for a person. No judgement."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from textwrap import wrap
 
-import msgspec
-
-from orchestrator.model.checkup import Checkup, Finding, Level
+from orchestrator.model.inventory import Checkup, Finding, Level
 from orchestrator.reports.drawing.ink import WIDEST, Ink, Style
 
 _SIGNS = {Level.GOOD: ("✓", Style.GREEN), Level.POOR: ("!", Style.YELLOW), Level.BAD: ("✗", Style.RED)}
-
-
-def checkups_json(checkups: Sequence[Checkup]) -> bytes:
-    """One object: machines, each with its level, findings and packages."""
-    rows = [{**msgspec.to_builtins(checkup), "level": checkup.level} for checkup in checkups]
-    return msgspec.json.format(msgspec.json.encode({"machines": rows})) + b"\n"
 
 
 def render_checkups(checkups: Sequence[Checkup], colour: bool, width: int) -> str:  # noqa: FBT001  as render
