@@ -12,7 +12,7 @@ from collections.abc import Callable
 import asyncssh
 import msgspec
 
-from orchestrator.connectors.channel import OVERLONG, Lines
+from orchestrator.connectors.channel import Lines
 from orchestrator.connectors.ssh.refusals import readable
 
 NOISE_BYTES = 65_536
@@ -85,8 +85,10 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
                 self.begun = True
             else:
                 self.noise = (self.noise + line + b"\n")[:NOISE_BYTES]
-        if self._lines.overlong or len(self.noise) >= NOISE_BYTES:
-            self._stop(OVERLONG if self.begun else f"its login shell printed {NOISE_BYTES} bytes and more before the agent began")
+        if self._lines.overlong:
+            self._stop(self._lines.overlong)
+        elif len(self.noise) >= NOISE_BYTES:
+            self._stop(f"its login shell printed {NOISE_BYTES} bytes and more before the agent began")
 
     def _error_received(self, data: bytes) -> None:
         for line in self._errors.take(data):
@@ -95,7 +97,7 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
             else:
                 self.words = (self.words + line + b"\n")[-WORDS_BYTES:]
         if self._errors.overlong:
-            self._stop(OVERLONG)
+            self._stop(self._errors.overlong)
 
     def exit_status_received(self, status: int) -> None:
         """It ended by itself."""
