@@ -35,8 +35,6 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
         self.words = b""
         """The last that it said on standard error."""
         self.ended = False
-        self.cut = False
-        """Whether its connection ended first."""
         self._marker = marker
         self._why_lost = why_lost
         self._lines = Lines()
@@ -115,8 +113,12 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed: all that there was has been received."""
-        self.cut = exc is not None
         self._stop("" if exc is None else self._why_lost(exc))
+
+    @property
+    def left(self) -> bool:
+        """Whether the process itself has ended, and not the way to it."""
+        return self.status is not None or bool(self.signal)
 
     def ending(self) -> str:
         """How the process ended, "" where it left in good order."""

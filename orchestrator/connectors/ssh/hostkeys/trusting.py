@@ -31,8 +31,8 @@ _KINDS = (("ssh-ed25519",), ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecds
 class Shown(NamedTuple):
     """One host key that a server shows.
 
-    ``who`` is the machine or bastion, ``place`` its user, host and port, ``name`` what known_hosts calls it. ``state`` is new, known or changed;
-    ``stands`` is ``file:line`` of the known key, or of the one that it was before.
+    ``who`` is the machine or bastion, ``place`` its user, host and port, ``name`` what known_hosts calls it. ``state`` is new, known or
+    changed; ``stands`` is ``file:line`` of the known key, or of the one that it was before.
     """
 
     who: str
