@@ -15,7 +15,6 @@ from typing import Protocol
 READ_BYTES = 262_144
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 """A host that sends more without a newline is not talking with us any more."""
-OVERLONG = f"it sent {LONGEST_LINE_BYTES} bytes and more without a newline"
 
 
 class Channel(Protocol):
@@ -41,9 +40,9 @@ class Lines:
         self._inbox = bytearray()
 
     @property
-    def overlong(self) -> bool:
-        """Whether what waits for its newline is longer than any line may be."""
-        return len(self._inbox) > LONGEST_LINE_BYTES
+    def overlong(self) -> str:
+        """What to say where what waits for its newline is longer than any line may be; else empty."""
+        return f"it sent {LONGEST_LINE_BYTES} bytes and more without a newline" if len(self._inbox) > LONGEST_LINE_BYTES else ""
 
     def rest(self) -> bytes:
         """What waits for its newline."""
@@ -135,7 +134,7 @@ class SocketChannel:
         for line in self._lines.take(data):
             self._on_line(line)
         if self._lines.overlong:
-            self._end(OVERLONG)
+            self._end(self._lines.overlong)
 
     def _end(self, reason: str) -> None:
         self.close()

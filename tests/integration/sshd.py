@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -43,8 +45,11 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
 class Server:
     """One sshd. ``key`` is the user's private key that it lets in; ``known_hosts`` a file with its host keys."""
 
-    def __init__(self, folder: Path, *lines: str, key: Path | None = None, kinds: tuple[str, ...] = ("ed25519",)) -> None:
+    def __init__(
+        self, folder: Path, *lines: str, key: Path | None = None, kinds: tuple[str, ...] = ("ed25519",), sudoers: str | None = None
+    ) -> None:
         self.folder = folder
+        self._sudoers = sudoers
         folder.mkdir(mode=0o700, parents=True)
         self.port = free_port()
         self.key = key or make_key(folder / "user_key")
@@ -84,6 +89,8 @@ class Server:
         """Start it, and wait until it accepts connections."""
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         command = [needs_sshd(), "-D", "-e", "-f", str(self.config)]
+        if self._sudoers is not None:
+            command = [*self._with_sudoers(self._sudoers), *command]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + PATIENCE_S
@@ -92,11 +99,32 @@ class Server:
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.005)
 
+    def _with_sudoers(self, text: str) -> list[str]:
+        """Start what follows in a mount namespace where sudo has these rules and no others."""
+        rules = self.folder / "sudoers"
+        rules.write_text(f"{text}\n")
+        rules.chmod(0o440)
+        return ["unshare", "--mount", "sh", "-c", f'mount --bind {rules} /etc/sudoers && exec "$@"', "sh"]
+
+    def descendants(self) -> list[int]:
+        """Who was forked by it, one below the other."""
+        found, turn = [], [self.process.pid] if self.process else []
+        while turn:
+            pid = turn.pop()
+            try:
+                children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            except OSError:
+                continue
+            found += [int(child) for child in children]
+            turn += [int(child) for child in children]
+        return found
+
     def close(self) -> None:
         """Kill it, and what it forked."""
         if self.process is not None:
-            subprocess.run(["pkill", "-KILL", "-s", str(self.process.pid)], check=False)  # the session is its own
-            self.process.kill()
+            for pid in [self.process.pid, *self.descendants()]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.wait()
             self.process = None
 

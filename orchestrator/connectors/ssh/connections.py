@@ -107,7 +107,7 @@ class Connection:
             await session.greeted(GREETING_S)
         except AgentLost as lost:
             session.close()
-            text = str(lost).removeprefix(f"{host}: ") if process.cut else why_not(self.machine, self.user, process)
+            text = why_not(self.machine, self.user, process) if process.left else str(lost).removeprefix(f"{host}: ")
             raise Unreachable(self.machine.name, text) from lost
         except BaseException as error:
             session.close()
@@ -134,7 +134,7 @@ class Connection:
     def _no_channel(self, error: asyncssh.ChannelOpenError) -> Refused:
         lost = self._why_lost(error) if any(leg.lost is not None for leg in self._legs) else ""
         if error.code == asyncssh.OPEN_REQUEST_SESSION_FAILED:
-            text = "the SSH server lets this user run no command (PermitOpen-only key, or a server without shell)"
+            text = "the SSH server lets this user run no command (the account is for forwarding alone, or the server has no shell)"
         else:
             text = f"the SSH server opens no channel for a process: {readable(error.reason)} (MaxSessions in its sshd_config)"
         return Refused(lost or text, again=error.code == asyncssh.OPEN_RESOURCE_SHORTAGE and not lost)

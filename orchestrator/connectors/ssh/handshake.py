@@ -34,11 +34,11 @@ class Offered(NamedTuple):
 class Handshake(asyncssh.SSHClient):
     """How far one connection came; later, why it ended."""
 
-    def __init__(self, leg: Leg, held: known.Held, locked: tuple[str, ...] = (), patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, leg: Leg, held: known.Held, locked: tuple[str, ...] = ()) -> None:
         self.leg = leg
         self.held = held
         self.locked = locked
-        self.patience_s = patience_s
+        self.patience_s = PATIENCE_S
         self.connected = False
         self.offered: Offered | None = None
         self.lost: str | None = None
@@ -71,21 +71,19 @@ class Handshake(asyncssh.SSHClient):
         return False
 
 
-async def shake_hands(
-    leg: Leg, keys: Keys, tunnel: asyncssh.SSHClientConnection | None, patience_s: float = PATIENCE_S
-) -> tuple[asyncssh.SSHClientConnection, Handshake]:
+async def shake_hands(leg: Leg, keys: Keys, tunnel: asyncssh.SSHClientConnection | None) -> tuple[asyncssh.SSHClientConnection, Handshake]:
     """Connect to the server of ``leg`` and be let in.
 
     :raises Refused: it did not come to that.
     """
-    handshake = Handshake(leg, held_for(leg), keys.locked, patience_s)
+    handshake = Handshake(leg, held_for(leg), keys.locked)
     settings = {
         **identity(leg, handshake.held, tunnel),
         "client_factory": lambda: handshake,
         **_who_we_are(leg, keys),
         "preferred_auth": "publickey",
-        "connect_timeout": patience_s,
-        "login_timeout": patience_s,
+        "connect_timeout": PATIENCE_S,
+        "login_timeout": PATIENCE_S,
         "agent_forwarding": False,
         "keepalive_interval": KEEPALIVE_S,
         "keepalive_count_max": KEEPALIVE_TIMES,

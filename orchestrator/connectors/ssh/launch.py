@@ -1,7 +1,7 @@
 """An agent's command line and program text, and what it means when it did not come up.
 
 The account's login shell, whatever it is, gets ``exec sh -c '...'`` with no single quote, backslash, newline or ``!`` inside: csh and fish
-read that as sh does. Everything else travels behind it on standard input, so that no list of processes shows it and no shell's limit counts.
+read that as sh does. The rest travels behind it on standard input, so that no list of processes shows it and no shell's limit counts.
 """
 
 from __future__ import annotations

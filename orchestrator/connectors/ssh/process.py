@@ -13,7 +13,7 @@ from contextlib import suppress
 import asyncssh
 import msgspec
 
-from orchestrator.connectors.channel import OVERLONG, Lines
+from orchestrator.connectors.channel import Lines
 from orchestrator.connectors.ssh.refusals import readable
 
 NOISE_BYTES = 65_536
@@ -36,8 +36,6 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
         self.words = b""
         """The last that it said on standard error."""
         self.ended = False
-        self.cut = False
-        """Whether its connection ended first."""
         self._marker = marker
         self._why_lost = why_lost
         self._lines = Lines()
@@ -92,8 +90,10 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
                 self.begun = True
             else:
                 self.noise = (self.noise + line + b"\n")[:NOISE_BYTES]
-        if self._lines.overlong or len(self.noise) >= NOISE_BYTES:
-            self._stop(OVERLONG if self.begun else f"its login shell printed {NOISE_BYTES} bytes and more before the agent began")
+        if self._lines.overlong:
+            self._stop(self._lines.overlong)
+        elif len(self.noise) >= NOISE_BYTES:
+            self._stop(f"its login shell printed {NOISE_BYTES} bytes and more before the agent began")
 
     def _error_received(self, data: bytes) -> None:
         for line in self._errors.take(data):
@@ -102,7 +102,7 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
             else:
                 self.words = (self.words + line + b"\n")[-WORDS_BYTES:]
         if self._errors.overlong:
-            self._stop(OVERLONG)
+            self._stop(self._errors.overlong)
 
     def exit_status_received(self, status: int) -> None:
         """It ended by itself."""
@@ -120,8 +120,12 @@ class AgentProcess(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The channel is closed: all that there was has been received."""
-        self.cut = exc is not None
         self._stop("" if exc is None else self._why_lost(exc))
+
+    @property
+    def left(self) -> bool:
+        """Whether the process itself has ended, and not the way to it."""
+        return self.status is not None or bool(self.signal)
 
     def ending(self) -> str:
         """How the process ended, "" where it left in good order."""

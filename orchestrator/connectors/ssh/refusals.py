@@ -98,7 +98,13 @@ def not_let_in(leg: Leg, handshake: Handshake) -> str:
         text += f"; {handshake.locked[0]} is locked by a passphrase: load it into an agent first (ssh-add {handshake.locked[0]})"
         return text
     name = "an IdentityFile for it in ~/.ssh/config" if leg.who.startswith("bastion") else "ansible_ssh_private_key_file"
-    return f"{text}. Is the user right? Name the key ({name}), or put yours there: ssh-copy-id {leg.place}"
+    return f"{text}. Is the user right? Name the key ({name}), or put yours there: ssh-copy-id {_words(leg)}"
+
+
+def _words(leg: Leg) -> str:
+    """The place as ssh(1) and its friends take it."""
+    port = "" if leg.port == known.PORT else f"-p {leg.port} "
+    return f"{port}{leg.user}@{leg.host}"
 
 
 def _not_forwarded(error: asyncssh.ChannelOpenError, where: str) -> Refused:

@@ -65,7 +65,7 @@ def route(machine: Machine) -> Route:
 
 
 def _bastions(jumps: list[str], configs: tuple[str, ...], files: tuple[str, ...]) -> Route:
-    """The legs to the last of these bastions, each reached through the one before; the first one's own ``ProxyJump`` counts (ssh(1), -J)."""
+    """The legs to the last of these bastions, each reached through the one before; the first's own ``ProxyJump`` counts (ssh(1), -J)."""
     legs: list[Leg] = []
     seen: set[str] = set()
     while jumps:
