@@ -15,6 +15,8 @@ from orchestrator.loading.keys.topology import TOPOLOGY
 from orchestrator.loading.kinds.scalars import Marked
 from orchestrator.loading.kinds.shapes import Entry
 from orchestrator.loading.kinds.tables import Fields
+from orchestrator.loading.notation.macs import like_a_mac, mac_of
+from orchestrator.loading.notation.misread import Misread
 from orchestrator.loading.source.documents import Node
 from orchestrator.loading.source.problems import Complaints, Refused, suggestion
 from orchestrator.loading.source.reader import Reader
@@ -82,6 +84,7 @@ class _Drawing:
             self._reader.complain(fields.place("mtu"), f"IPv6 wants an MTU of {_LEAST_MTU_IPV6} at least")
         known = len(subnets) == len(fields.get("subnets", ())) > 0
         ports = tuple(port for host in fields.get("hosts", ()) for port in self._port(host, subnets, known=known))
+        self._check_macs(ports, {host.key: host for host in fields.get("hosts", ())})
         link = LinkProperties(rate_bits=fields.get("rate", 0), delay_ns=fields.get("delay", 0), loss_millis=fields.get("loss", 0))
         return Network(name=entry.key, subnets=tuple(str(subnet) for subnet in subnets), ports=ports, mtu=mtu, link=link)
 
@@ -126,11 +129,32 @@ class _Drawing:
             return
         self._places.setdefault(host, []).extend(subnets)
         self._interfaces[host] = self._interfaces.get(host, 0) + 1
-        addresses = []
+        addresses, mac = [], ""
         for marked in entry.value:
             with suppress(Refused):
-                addresses.append(self._address(marked, host, subnets, known=known))
-        yield Port(host=host, interface=f"eth{self._interfaces[host]}", addresses=tuple(addresses), where=entry.key_where)
+                if like_a_mac(marked.value):
+                    mac = self._mac(marked, host, mac)
+                else:
+                    addresses.append(self._address(marked, host, subnets, known=known))
+        yield Port(host=host, interface=f"eth{self._interfaces[host]}", addresses=tuple(addresses), mac=mac, where=entry.key_where)
+
+    def _mac(self, marked: Marked, host: str, before: str) -> str:
+        """The MAC of a port, which has one at most."""
+        if before:
+            self._reader.refuse(marked.where, f"{host} has the MAC {before} here already: an interface has one")
+        try:
+            return mac_of(marked.value)
+        except Misread as error:
+            self._reader.refuse(marked.where, str(error))
+
+    def _check_macs(self, ports: tuple[Port, ...], entries: dict[str, Entry]) -> None:
+        """No two interfaces of one network have the same; a router may have one of its own on two networks."""
+        owners: dict[str, str] = {}
+        for port in ports:
+            owner = owners.setdefault(port.mac, port.host) if port.mac else port.host
+            if owner != port.host:
+                where = next(marked.where for marked in entries[port.host].value if marked.value.lower() == port.mac)
+                self._reader.complain(where, f"the MAC {port.mac} is {owner}'s already on this network")
 
     def _address(self, marked: Marked, host: str, subnets: tuple[Subnet, ...], *, known: bool) -> str:
         """The address with its prefix length, held against the network's prefixes."""

@@ -29,7 +29,7 @@ class LinkProperties(Record, frozen=True, kw_only=True):
 class Port(Record, frozen=True, kw_only=True):
     """A host's place on a network: ``interface`` is ``eth1``, ``eth2``, ... in the order of the networks.
 
-    ``addresses`` carry their prefix length: ``10.10.0.100/24``. ``mac`` is the interface's own, empty where it does not matter.
+    ``addresses`` carry their prefix length: ``10.10.0.100/24``. ``mac`` is in small letters, empty where any will do.
     """
 
     host: str

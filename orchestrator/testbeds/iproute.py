@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import count
 
-from orchestrator.model.topology import Network, Topology
+from orchestrator.model.topology import Network, Port, Topology
 
 _FIRST_INDEX = 1000
 
@@ -29,7 +29,7 @@ def switch_lines(topology: Topology, pids: Mapping[str, int]) -> tuple[str, ...]
 
 
 def _pair(network: Network, pids: Mapping[str, int], indexes: Iterator[int]) -> list[str]:
-    one, two = (f"name {port.interface} index {next(indexes)} mtu {network.mtu} netns {pids[port.host]}" for port in network.ports)
+    one, two = (_end(port, network, pids, indexes) for port in network.ports)
     return [f"link add {one} type veth peer {two}"]
 
 
@@ -38,12 +38,18 @@ def _bridge(number: int, network: Network, pids: Mapping[str, int], indexes: Ite
     lines = [f"link add {bridge} mtu {network.mtu} type bridge stp_state 0 mcast_snooping 0", f"link set {bridge} up"]
     for order, port in enumerate(network.ports, start=1):
         end = f"p{number}.{order}"
-        host = f"name {port.interface} index {next(indexes)} mtu {network.mtu} netns {pids[port.host]}"
+        host = _end(port, network, pids, indexes)
         lines += [
             f"link add name {end} index {next(indexes)} mtu {network.mtu} type veth peer {host}",
             f"link set {end} master {bridge} up",
         ]
     return lines
+
+
+def _end(port: Port, network: Network, pids: Mapping[str, int], indexes: Iterator[int]) -> str:
+    """A host's end of its link. Its MAC is given here and not by :func:`host_lines`: a real interface keeps the one it has."""
+    mac = f" address {port.mac}" if port.mac else ""
+    return f"name {port.interface} index {next(indexes)}{mac} mtu {network.mtu} netns {pids[port.host]}"
 
 
 def host_lines(topology: Topology, host: str) -> tuple[str, ...]:

@@ -123,3 +123,19 @@ def test_a_line_that_iproute2_refuses_is_told_in_its_words(server: ForkServer) -
             await testbed.sessions["a"].ask(protocol.LINES, tool="ip", lines=["address add 10.8.0.1/24 dev nowhere"])
 
     up(server, pair(LinkProperties()), body)
+
+
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_an_interface_has_the_mac_that_the_topology_says(server: ForkServer, names: str) -> None:
+    macs = {name: f"02:00:5e:10:00:0{number}" if name != "b" else "" for number, name in enumerate(names, start=1)}
+    ports = tuple(Port(host=name, interface="eth1", addresses=(f"10.8.0.{ord(name)}/24",), mac=macs[name]) for name in names)
+    network = Network(name="lan", subnets=("10.8.0.0/24",), ports=ports)
+
+    async def body(testbed: Namespaces) -> None:
+        for name, mac in macs.items():
+            shown = (await on(testbed, name, "cat", "/sys/class/net/eth1/address", "/sys/class/net/eth1/addr_assign_type")).split()
+            if mac:
+                assert shown == [mac, "3"]  # NET_ADDR_SET
+        assert await knock(testbed, "a", f"10.8.0.{ord('b')}") == "ECONNREFUSED"
+
+    up(server, Topology(name="macs", hosts=tuple(Host(name=name) for name in names), networks=(network,)), body)

@@ -15,6 +15,7 @@ from orchestrator.loading.kinds.scalars import Pen, Shape, Word, surprise
 from orchestrator.loading.kinds.shapes import FreeKeys, MapOf, OneOrMany, OrNothing, Reference
 from orchestrator.loading.kinds.tables import Key, Keys
 from orchestrator.loading.notation import ssh
+from orchestrator.loading.notation.macs import mac_of
 from orchestrator.loading.notation.misread import Misread
 from orchestrator.loading.source.documents import Scalar
 from orchestrator.loading.source.problems import nearest
@@ -148,7 +149,7 @@ VARIABLES = Variables(
         "configure": Key(_FLAG, "Whether addresses, routes and forwarding that are missing may be set."),
         "macs": Key(
             MapOf(
-                _word("a MAC", ssh.mac),
+                _word("a MAC", mac_of),
                 "a mapping of networks to MACs",
                 FreeKeys(pattern=words.LABEL_PATTERN, check=words.label_problem, text=True),
             ),

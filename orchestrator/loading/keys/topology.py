@@ -34,11 +34,11 @@ _NETWORK = Keys(
         "subnets": Key(OneOrMany(Word("a prefix"), "a list of prefixes"), "Its prefixes, at most one per family."),
         "hosts": Key(
             MapOf(
-                OneOrMany(Word("an address"), "a list of addresses", least=0),
+                OneOrMany(Word("an address or a MAC"), "a list of addresses", least=0),
                 "a mapping of hosts to addresses",
                 FreeKeys(pattern=words.LABEL_PATTERN),
             ),
-            "The hosts on it, with their addresses.",
+            "The hosts on it, with their addresses, and a MAC where it matters which.",
         ),
         "mtu": Key(Number("an MTU", 68, 65535), "The largest frame's payload (1500)."),
         "rate": Key(Word("a rate", parse=values.rate_bits, pattern=values.RATE), "Its speed, like 10mbit."),

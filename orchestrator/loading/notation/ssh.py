@@ -1,4 +1,4 @@
-"""What an inventory says in ssh's own words -> what a connection needs: ways by bastions, arguments of ``ssh``, MAC addresses.
+"""What an inventory says in ssh's own words -> what a connection needs: ways by bastions, arguments of ``ssh``.
 
 Opens nothing and connects to nothing. The surprising fact: of an argument that is given twice ssh takes the first (ssh_config(5)), so
 this reader does too; only files of keys add up.
@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from orchestrator.loading.notation.misread import Misread
 
-MAC = r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}"
 _USER = r"[A-Za-z0-9_][A-Za-z0-9_.\\@+-]{0,63}"
 _HOP = re.compile(
     rf"(?:(?P<user>{_USER})@)?(?P<host>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,252}}|\[[0-9A-Fa-f:.%A-Za-z]{{2,64}}\])(?::(?P<port>[0-9]{{1,5}}))?"
@@ -75,21 +74,6 @@ class Arguments(NamedTuple):
     keys: tuple[str, ...] = ()
     port: int = 0
     user: str = ""
-
-
-def mac(text: str) -> str:
-    """A MAC address of one interface, in small letters.
-
-    :raises Misread: it is none, or that of a group (IEEE 802-2014 section 8.2: the lowest bit of the first octet), or of nobody.
-    """
-    if not re.fullmatch(MAC, text):
-        raise Misread(f"'{text}' is no MAC: write six pairs of hexadecimal digits, like 02:00:00:00:00:01")
-    small = text.lower()
-    if int(small[:2], 16) & 1:
-        raise Misread(f"{small} is the MAC of a group (multicast), no interface has it: its first octet must be even")
-    if small == "00:00:00:00:00:00":
-        raise Misread(f"{small} is the MAC of nobody")
-    return small
 
 
 def port_number(text: str) -> int:

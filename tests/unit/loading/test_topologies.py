@@ -40,3 +40,20 @@ def test_what_a_network_does(tmp_path):
     network = load_topology(path).networks[0]
     assert (network.mtu, network.link) == (1300, LinkProperties(rate_bits=1_000_000, delay_ns=10_000_000, loss_millis=500))
     assert [port.addresses for port in network.ports] == [("10.0.0.1/24",), ()]
+
+
+def test_a_mac_beside_the_addresses(tmp_path):
+    path = tmp_path / "macs.yaml"
+    path.write_text(
+        "topology: macs\nhosts: {a: , b: , c: }\nnetworks:\n"
+        '  n: {subnets: [10.0.0.0/24, "1:2:3:4::/64"], hosts: {a: [10.0.0.1, 02:00:00:00:00:0A], b: "02:00:00:00:00:0b",'
+        ' c: "1:2:3:4:5:6:7:8"}}\n'
+        '  m: {subnets: 10.0.1.0/24, hosts: {a: "02:00:00:00:00:0a", b: 10.0.1.2}}\n'
+    )
+    networks = load_topology(path).networks
+    assert [(port.mac, port.addresses) for port in networks[0].ports] == [
+        ("02:00:00:00:00:0a", ("10.0.0.1/24",)),
+        ("02:00:00:00:00:0b", ()),
+        ("", ("1:2:3:4:5:6:7:8/64",)),
+    ]
+    assert [port.mac for port in networks[1].ports] == ["02:00:00:00:00:0a", ""]

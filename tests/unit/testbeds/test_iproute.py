@@ -31,6 +31,18 @@ def test_two_hosts_are_joined_by_a_pair():
     )
 
 
+def test_a_mac_is_given_to_the_hosts_end():
+    ports = [
+        Port(host=host, interface="eth1", addresses=(), mac=f"02:00:00:00:00:0{n}") for n, host in enumerate(("romeo", "juliet", "hamlet"))
+    ]
+    assert iproute.switch_lines(topology(lan(ports[0], JULIET)), PIDS) == (
+        "link add name eth1 index 1000 address 02:00:00:00:00:00 mtu 1500 netns 11 type veth peer name eth1 index 1001 mtu 1500 netns 12",
+    )
+    assert iproute.switch_lines(topology(lan(*ports)), PIDS)[4] == (
+        "link add name p1.2 index 1003 mtu 1500 type veth peer name eth1 index 1002 address 02:00:00:00:00:01 mtu 1500 netns 12"
+    )
+
+
 def test_four_hosts_by_a_bridge():
     ports = [port(host) for host in ("romeo", "juliet", "hamlet", "ophelia")]
     assert iproute.switch_lines(topology(lan(*ports, mtu=1300)), PIDS) == (
