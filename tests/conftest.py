@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.testbeds.forkserver import ForkServer
+from tests.sshlab.fixture import sshlab
+
+__all__ = ["sshlab"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

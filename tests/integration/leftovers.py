@@ -26,15 +26,23 @@ def adopt() -> None:
 
 
 def processes(root: int | None = None) -> list[int]:
-    """The living descendants of ``root``, or of the tests themselves."""
+    """The living descendants of ``root``, or of the tests themselves, without SSH labs: they outlive a test, and leave with their fixture."""
     parents: dict[int, int] = {}
     for pid, fields in _stats():
         if fields[0] != "Z":
             parents[pid] = int(fields[1])
+    if root is None:
+        parents = {pid: parent for pid, parent in parents.items() if not _is_keeper(pid)}
     found, fresh = set(), {root or os.getpid()}
     while fresh := {pid for pid, parent in parents.items() if parent in fresh and pid not in found}:
         found |= fresh
     return sorted(found)
+
+
+def _is_keeper(pid: int) -> bool:
+    with suppress(OSError):
+        return b"\0tests.sshlab.keeper\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def _stats() -> Iterator[tuple[int, list[str]]]:

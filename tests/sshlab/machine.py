@@ -191,7 +191,8 @@ def _make_homes(root: str, keys: str) -> None:
         for path in (home, f"{home}/.ssh", f"{home}/.ssh/authorized_keys"):
             os.chown(path, number, number)
     os.mkdir(f"{root}/run/sshd", 0o755)
-    os.mkdir(f"{root}/run/lock", 0o1777)
+    os.mkdir(f"{root}/run/lock")
+    os.chmod(f"{root}/run/lock", 0o1777)
 
 
 def _move_into(root: str) -> None:

@@ -111,7 +111,7 @@ class Machine:
     def state(self, patience_s: float = 5) -> State:
         """All that a run must put back. Waits, with this bound, until sshd's sessions that are ending have ended."""
         end = time.monotonic() + patience_s
-        while self.processes("sshd: ") != self.processes("sshd -D [listener]") and time.monotonic() < end:
+        while self.processes("sshd: ") != self.processes("[listener]") and time.monotonic() < end:
             time.sleep(0.01)
         return collect(self)
 

@@ -32,7 +32,7 @@ _ADMIN_RULES = """\
 -A INPUT -i lo -j ACCEPT
 -A INPUT -p tcp -m conntrack --ctstate NEW -m tcp --dport 22 -m comment --comment "ssh from the bastion" -j ACCEPT
 -A OUTPUT -d 169.254.0.0/16 -j InstanceServices
--A InstanceServices -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -m comment --comment "orchestrate:0000: metadata, see the manual" -j ACCEPT
+-A InstanceServices -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -m comment --comment "orchestrate:0000: see the manual" -j ACCEPT
 COMMIT
 *nat
 :PREROUTING ACCEPT [0:0]
