@@ -76,7 +76,9 @@ def _trusted(record: RunRecord, readings: Mapping[str, Reading]) -> list[Segment
 def _captures(record: RunRecord, readings: Mapping[str, Reading], doubts: Mapping[str, str]) -> tuple[CaptureEvidence, ...]:
     recorded = {capture.host: capture for capture in record.captures}
     hosts = sorted({*recorded, *readings})
-    return tuple(_capture(recorded.get(host) or CaptureRecord(host=host, file=""), readings.get(host), doubts.get(host, "")) for host in hosts)
+    return tuple(
+        _capture(recorded.get(host) or CaptureRecord(host=host, file=""), readings.get(host), doubts.get(host, "")) for host in hosts
+    )
 
 
 def _capture(told: CaptureRecord, reading: Reading | None, clock_doubt: str) -> CaptureEvidence:

@@ -1,7 +1,7 @@
-"""Hosts whose clocks are hours apart: agents in time namespaces (time_namespaces(7)), each on a network of its own, as machines far away are.
+"""Hosts whose clocks are hours apart: agents in time namespaces (time_namespaces(7)), as on machines far away.
 
-The testbed makes the networks, and beside each of its agents another one is begun in the same network with another monotonic clock. Every
-time of such a host is wrong by hours unless its offset is measured and applied.
+The testbed makes the networks, and beside each of its agents another one is begun in the same network with another monotonic clock.
+Every time of such a host is wrong by hours unless its offset is measured and applied.
 """
 
 from __future__ import annotations
