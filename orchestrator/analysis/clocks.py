@@ -18,7 +18,7 @@ from orchestrator.model.evidence import ClockEvidence, Segment
 from orchestrator.model.record import ActionRecord, CaptureRecord, ClockReading, HostClock, RunRecord
 
 DRIFT_PPM = 100
-"""How much faster than it was measured one clock may go than another: two quartzes of 50 ppm, what data sheets promise over temperature."""
+"""How fast two clocks may drift apart while nothing proves more: two quartzes of 50 ppm, what data sheets promise over temperature."""
 
 CONTINUOUS_PPM = 500
 """A clock that differs by more was not slewed, it jumped: the kernel's greatest frequency correction (adjtimex(2))."""
@@ -33,46 +33,81 @@ def with_control_channel(record: RunRecord) -> tuple[ClockEvidence, ...]:
 
 
 def _measured(host: str, clock: HostClock, end_ns: int) -> ClockEvidence:
-    since = clock.before
-    after = clock.after if clock.after is not None and clock.after.at_ns > since.at_ns else None
-    until_ns = after.at_ns if after is not None else max(end_ns, since.at_ns)
-    drift_ns = after.offset_ns - since.offset_ns if after is not None else 0
-    ends_ns = max(reading.error_ns for reading in (since, after) if reading is not None)
-    lasted_ns = until_ns - since.at_ns
-    doubt = ""
-    if after is not None and _jumped(since, after):
-        doubt = (
-            f"the clock of {host} was not continuous: it went away by {_signed(-drift_ns)} within {lasted_ns / 1e9:.3g} s "
-            f"(was the machine suspended or moved?)"
-        )
+    since, after = clock.before, clock.after
+    if after is None or after.at_ns <= since.at_ns:
+        until_ns = max(end_ns, since.at_ns)
+        wander_ns = _drifted(DRIFT_PPM, until_ns - since.at_ns)
+        best = _Line(shift_ns=0, drift_ns=0, most_ns=since.error_ns, wander_ns=wander_ns)
+        return _evidence(host, clock, until_ns, best, "")
+    best = min(_slow(since, after), _steady(since, after), key=lambda line: line.most_ns + line.wander_ns)
+    return _evidence(host, clock, after.at_ns, best, _discontinuity(host, since, after))
+
+
+class _Line(Struct, frozen=True, kw_only=True):
+    """What to add to a host's times, and how wrong it may be: by the same number up to ``most_ns`` always, and by the wander beside it."""
+
+    shift_ns: int
+    drift_ns: int
+    most_ns: int
+    wander_ns: int
+
+
+def _evidence(host: str, clock: HostClock, until_ns: int, line: _Line, doubt: str) -> ClockEvidence:
     return ClockEvidence(
         host=host,
-        since_ns=since.at_ns,
+        since_ns=clock.before.at_ns,
         until_ns=until_ns,
-        drift_ns=drift_ns,
-        error_ns=ends_ns + _wander(since, after, lasted_ns),
-        wander_ns=_wander(since, after, lasted_ns),
+        shift_ns=line.shift_ns,
+        drift_ns=line.drift_ns,
+        error_ns=line.most_ns + line.wander_ns,
+        wander_ns=line.wander_ns,
         unix_ns=clock.unix_ns,
         doubt=doubt,
     )
 
 
-def _jumped(since: ClockReading, after: ClockReading) -> bool:
-    least_ns = abs(after.offset_ns - since.offset_ns) - since.error_ns - after.error_ns
-    return least_ns * 1_000_000 > CONTINUOUS_PPM * (after.at_ns - since.at_ns)
+def _slow(since: ClockReading, after: ClockReading) -> _Line:
+    """A constant, as if the clocks never drift faster than :data:`DRIFT_PPM` or than is proved: the better one for a short run.
 
-
-def _wander(since: ClockReading, after: ClockReading | None, lasted_ns: int) -> int:
-    """How far the true offset may be from one that lies a constant beside the line.
-
-    The constant is the mean of the line's errors at its two ends. By drift: from the nearer end the rate cannot carry it further than this.
-    By disagreement: a rate that is nowhere below zero or above twice its mean carries it no further than half of the whole drift.
+    In the middle of the run the offset is within half of the drift of what either end allows; the constant is the middle of what both allow.
     """
-    drift_ns = lasted_ns * DRIFT_PPM // 1_000_000 + 1
-    if after is None:
-        return drift_ns
-    disagreement_ns = (abs(after.offset_ns - since.offset_ns) + 1) // 2 + since.error_ns + after.error_ns
-    return disagreement_ns if _jumped(since, after) else min(drift_ns // 2 + 1, disagreement_ns)
+    lasted_ns = after.at_ns - since.at_ns
+    wander_ns = max(_drifted(DRIFT_PPM, lasted_ns), _parted(since, after)) // 2 + 1
+    low = max(since.offset_ns - since.error_ns, after.offset_ns - after.error_ns) - wander_ns
+    high = min(since.offset_ns + since.error_ns, after.offset_ns + after.error_ns) + wander_ns
+    middle = (low + high) // 2
+    return _Line(shift_ns=middle - since.offset_ns, drift_ns=0, most_ns=high - middle, wander_ns=wander_ns)
+
+
+def _steady(since: ClockReading, after: ClockReading) -> _Line:
+    """The line through both, as if the drift never turns nor exceeds twice its mean: the better one for a long run.
+
+    Such a drift is never further from its chord than by half of all of it, and the line's own errors at its ends differ by no more than both.
+    """
+    drift_ns = after.offset_ns - since.offset_ns
+    wander_ns = abs(drift_ns) // 2 + 1 + since.error_ns + after.error_ns
+    return _Line(shift_ns=0, drift_ns=drift_ns, most_ns=max(since.error_ns, after.error_ns), wander_ns=wander_ns)
+
+
+def _drifted(ppm: int, lasted_ns: int) -> int:
+    return lasted_ns * ppm // 1_000_000 + 1
+
+
+def _parted(since: ClockReading, after: ClockReading) -> int:
+    """How far the clocks have drifted apart at the least."""
+    return abs(after.offset_ns - since.offset_ns) - since.error_ns - after.error_ns
+
+
+def _discontinuity(host: str, since: ClockReading, after: ClockReading) -> str:
+    """Why a clock was not the same all through the run, empty where it may have been."""
+    lasted_ns = after.at_ns - since.at_ns
+    if _parted(since, after) <= _drifted(CONTINUOUS_PPM, lasted_ns):
+        return ""
+    ahead_ns = since.offset_ns - after.offset_ns
+    return (
+        f"the clock of {host} was not continuous: it went {short(abs(ahead_ns))} too {'far' if ahead_ns > 0 else 'short'} "
+        f"in {short(lasted_ns)}, as when a machine is suspended or moved"
+    )
 
 
 # What segments tell.
@@ -160,11 +195,11 @@ def _shortest(limits: Mapping[Pair, int]) -> dict[str, int] | None:
 
 
 def _narrowed(clock: ClockEvidence, loose: _Interval, tight: _Interval) -> ClockEvidence:
-    most_ns, shift_ns = clock.error_ns - clock.wander_ns, tight.middle
-    if (shift_ns, loose.low, loose.high) == (0, -most_ns, most_ns):
+    most_ns, more_ns = clock.error_ns - clock.wander_ns, tight.middle
+    if (more_ns, loose.low, loose.high) == (0, -most_ns, most_ns):
         return clock
-    error_ns = max(loose.high - shift_ns, shift_ns - loose.low) + clock.wander_ns
-    return replace(clock, shift_ns=shift_ns, error_ns=error_ns, source="captures")
+    error_ns = max(loose.high - more_ns, more_ns - loose.low) + clock.wander_ns
+    return replace(clock, shift_ns=clock.shift_ns + more_ns, error_ns=error_ns, source="captures")
 
 
 def _contradicted(clock: ClockEvidence, known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int]) -> ClockEvidence:
@@ -191,10 +226,6 @@ def _error(known: Mapping[str, ClockEvidence], pair: Pair) -> int:
 def short(span_ns: int) -> str:
     """``0.3 ms`` or ``2.5 s``."""
     return f"{span_ns / 1e6:.3g} ms" if abs(span_ns) < 1_000_000_000 else f"{span_ns / 1e9:.4g} s"
-
-
-def _signed(span_ns: int) -> str:
-    return f"{'+' if span_ns >= 0 else ''}{short(span_ns)}"
 
 
 # What follows for a record.

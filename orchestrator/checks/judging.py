@@ -135,7 +135,7 @@ class _Court:
     def _judge(self, expectation: AnyExpectation, index: int, step: int | None) -> Verdict:
         if isinstance(expectation, Live):
             at = step if step is not None else self._last_step()
-            return judge_live(expectation, index, at, self._plan, self._record)
+            return judge_live(expectation, index, at, self._plan, self._record, error_ns=self._apart_ns())
         inferred = isinstance(expectation, PathExpectation)
         since = step if isinstance(expectation, PathExpectation) or expectation.step is None else expectation.step
         if since is not None and not self._ran(since):
@@ -153,6 +153,10 @@ class _Court:
     def _ran(self, number: int) -> bool:
         told = self._steps.get(number)
         return told is not None and told.status not in {"missing", "skipped"}
+
+    def _apart_ns(self) -> int:
+        """What the clocks of two hosts may be apart at the most."""
+        return 2 * max((clock.error_ns for clock in self._evidence.clocks), default=0)
 
     def _last_step(self) -> int:
         return max((number for number in self._steps if self._ran(number)), default=0)

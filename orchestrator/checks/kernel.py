@@ -25,8 +25,11 @@ _LATE_NS = 500_000_000
 _SAME_WITNESS = {"iptables": ("iptables", "ip6tables")}
 
 
-def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: RunRecord) -> Verdict:
-    """Judge the ``index``-th expectation of ``step``; -1 where it stands at no step of its own."""
+def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: RunRecord, *, error_ns: int = 0) -> Verdict:  # noqa: PLR0913 - of a run, all that tells
+    """Judge the ``index``-th expectation of ``step``; -1 where it stands at no step of its own.
+
+    ``error_ns`` is what the hosts' clocks may be apart: so much patience may seem to lack, though the engine counted it all by its own.
+    """
     samples = _samples(expectation, index, step, record)
     if not samples:
         return _verdict(Value.INCONCLUSIVE, expectation, step, reason=_unasked(expectation, step, record))
@@ -38,11 +41,11 @@ def judge_live(expectation: Live, index: int, step: int, plan: Plan, record: Run
     if own and all(sample.holds == opinion.holds for sample, opinion in own):
         judged = own
     since_ns = _over_since(step, record)
-    in_time = [pair for pair in judged if pair[0].at_ns - since_ns <= expectation.within_ns + _LATE_NS] or judged[:1]
+    in_time = [pair for pair in judged if pair[0].at_ns - since_ns <= expectation.within_ns + _LATE_NS + error_ns] or judged[:1]
     for _, opinion in in_time:
         if opinion.holds:
             return _verdict(Value.PASSED, expectation, step, excerpt=opinion.excerpt)
-    waited_ns = max(sample.at_ns for sample, _ in judged) - since_ns
+    waited_ns = max(sample.at_ns for sample, _ in judged) - since_ns + error_ns
     newest = ([pair for pair in in_time if pair in own] or in_time)[-1]
     return _not_held(expectation, step, newest, len(in_time), max(waited_ns, 0))
 

@@ -2,16 +2,20 @@
 
 Knows one capture at a time and no states. The surprising fact: a capture that lost a frame makes a verdict inconclusive even where
 what it shows contradicts the expectation, because the missing frame may be the one that was asked for. A filter that the author wrote is
-no loss: what it lets pass is judged, the verdict names it, and only what was expected and not seen is inconclusive.
+no loss: what it lets pass is judged, the verdict names it, and only what was expected and not seen is inconclusive. Where clocks leave
+open to which step a segment belongs, every answer is judged, and only if all come to the same is that the verdict.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from orchestrator.checks.captured.lines import Line, line_text
 from orchestrator.checks.captured.scope import filtered, spoken_of
 from orchestrator.checks.captured.sequence import Parting, parting
+from orchestrator.checks.captured.windows import open_order
 from orchestrator.model.evidence import Evidence, Segment
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
@@ -29,10 +33,19 @@ WireExpectation = PacketsExpectation | CountExpectation | IcmpExpectation
 
 def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evidence: Evidence) -> Verdict:
     """Judge one expectation about captured segments."""
-    segments = spoken_of(expectation, plan, record, evidence)
-    if isinstance(segments, str):
-        return _verdict(expectation, Value.INCONCLUSIVE, reason=segments)
+    told = spoken_of(expectation, plan, record, evidence)
+    if isinstance(told, str):
+        return _verdict(expectation, Value.INCONCLUSIVE, reason=told)
     unseen = filtered(expectation.capture, evidence)
+    likeliest, *others = [_judged(expectation, plan, segments, unseen) for segments in told]
+    if expectation.step is None or all(other.value is likeliest.value for other in others):
+        return likeliest
+    reason = open_order(expectation.step, expectation.capture, evidence.error_ns(expectation.capture))
+    return replace(likeliest, value=Value.INCONCLUSIVE, reason=reason)
+
+
+def _judged(expectation: WireExpectation, plan: Plan, segments: Sequence[Segment], unseen: str) -> Verdict:
+    """Judge it by these segments."""
     if isinstance(expectation, PacketsExpectation):
         return _packets(expectation, plan, segments, unseen)
     if isinstance(expectation, CountExpectation):
@@ -48,11 +61,11 @@ def contradicted(expectation: WireExpectation, plan: Plan, record: RunRecord, ev
 
     Which segments are a ``connection``'s may be known better later, so that nothing is settled there.
     """
-    segments = spoken_of(expectation, plan, record, evidence)
-    if isinstance(segments, str) or not isinstance(expectation, PacketsExpectation) or expectation.connection is not None:
+    told = spoken_of(expectation, plan, record, evidence)
+    if isinstance(told, str) or not isinstance(expectation, PacketsExpectation) or expectation.connection is not None:
         return False
-    where = parting(_lines(expectation, plan), segments)
-    return where is not None and where.segment is not None
+    partings = [parting(_lines(expectation, plan), segments) for segments in told]
+    return all(where is not None and where.segment is not None for where in partings)
 
 
 def is_lasting(expectation: WireExpectation) -> bool:

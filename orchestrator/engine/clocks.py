@@ -1,7 +1,8 @@
 """A host that answers what its clock says -> what to add to that clock for the run's timeline, and within what that is true.
 
-Knows round trips, no steps. The surprising fact: nothing is assumed of the network. A host reads its clock somewhere between ask and answer,
-so half of the round trip bounds the error however unlike the two ways are; the shortest of some trips knows best (as RFC 5905 section 10).
+Knows round trips, no steps. The surprising fact: nothing is assumed of the network. A host reads its clock somewhere between ask and
+answer, so half of the round trip bounds the error however unlike the two ways are; the shortest of some trips knows best (as the clock
+filter of RFC 5905 section 10).
 """
 
 from __future__ import annotations

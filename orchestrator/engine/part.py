@@ -198,7 +198,10 @@ class Part:
     # -- the end
 
     async def seal(self) -> None:
-        """End the capture, and hold the host's clock against the controller's once more. A host that cannot any more has an incomplete one, and tells why when it is to finish."""
+        """End the capture, and hold the host's clock against the controller's once more.
+
+        A host that cannot any more has an incomplete one, and tells why when it is to finish.
+        """
         with suppress(OrchestratorError):
             told = await self._session.wait_for_answer(self._session.ask(protocol.SEAL), self._last_patience_s, "end its capture")
             if told is not None:

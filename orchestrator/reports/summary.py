@@ -12,6 +12,7 @@ from orchestrator.model.evidence import Evidence
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.verdict import Report, Value, Verdicts, worst
+from orchestrator.reports.telling.clocks import clock_notes, clocks_line
 from orchestrator.reports.telling.passages import ladder
 from orchestrator.reports.telling.sheet import step_line
 
@@ -36,12 +37,12 @@ def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Ver
         directory=directory,
         start_ns=record.start_ns,
         took_ns=max(record.end_ns - record.start_ns, 0),
-        fingerprint=fingerprint(plan.testbed.kind, record.hosts),
+        fingerprint="; ".join(filter(None, [fingerprint(plan.testbed.kind, record.hosts), clocks_line(evidence.clocks)])),
         captures=tuple(capture.file for capture in record.captures if capture.file),
         steps=tuple(step_line(step, by_number.get(step.number), by_id) for step in plan.steps),
         ladder=ladder(evidence, [host.name for host in plan.hosts]),
         verdicts=verdicts.verdicts,
-        notes=notes(record),
+        notes=(*notes(record), *clock_notes(evidence.clocks)),
     )
 
 

@@ -50,10 +50,9 @@ def read_capture(
 def _read(data: bytes, reader: _SegmentReader, packet: Packet, segments: list[Segment], retime: Callable[[int], int] | None) -> str:
     read_link, read_segment, read_arp = link_reader(link_type(data)), reader.read, reader.arp
     problem = ""
-    for packet.at_ns, start, end, original in frames(data):
+    for at_ns, start, end, original in frames(data):
         packet.number += 1
-        if retime is not None:
-            packet.at_ns = retime(packet.at_ns)
+        packet.at_ns = at_ns if retime is None else retime(at_ns)
         packet.at, packet.limit, packet.wire_end = start, end, start + original
         segment = None
         if read_link(packet, data):

@@ -6,9 +6,10 @@ in and once on its way out; it counts once, as it came in.
 
 from __future__ import annotations
 
+from orchestrator.checks.captured.windows import spans
 from orchestrator.model.evidence import CaptureEvidence, Evidence, Quoted, Segment
 from orchestrator.model.plan import Plan
-from orchestrator.model.record import RunRecord, SocketFacts, StepRecord
+from orchestrator.model.record import RunRecord, SocketFacts
 from orchestrator.model.words.expectations import CountExpectation, IcmpExpectation, PacketsExpectation
 
 _PROTOCOLS = frozenset({"tcp", "udp", "icmp"})
@@ -34,47 +35,35 @@ def _capture(host: str, evidence: Evidence) -> CaptureEvidence | None:
     return next((one for one in evidence.captures if one.host == host), None)
 
 
-def window(step: int | None, record: RunRecord) -> tuple[int, int | None] | str:
-    """From when to when ``step`` lasted (to the begin of the next one that ran; open for the last), or why that is not known."""
-    if step is None:
-        return 0, None
-    ran = sorted((one for one in record.steps if _ran(one)), key=lambda one: one.start_ns)
-    own = next((one for one in ran if one.number == step), None)
-    if own is None:
-        return f"step {step} did not run"
-    later = [one.start_ns for one in ran if one.number > step]
-    return own.start_ns, min(later, default=None)
-
-
-def _ran(step: StepRecord) -> bool:
-    return step.start_ns > 0 and step.status not in {"skipped", "missing"}
-
-
 def spoken_of(
     expectation: PacketsExpectation | CountExpectation | IcmpExpectation,
     plan: Plan,
     record: RunRecord,
     evidence: Evidence,
-) -> list[Segment] | str:
-    """The segments that ``expectation`` is about, in order, or why that is not known."""
-    why = untrusted(expectation.capture, evidence)
-    span = window(expectation.step, record)
-    if why or isinstance(span, str):
-        return why or str(span)
-    since, until = span
-    routers = {host.name for host in plan.testbed.topology.hosts if host.forward}
+) -> list[list[Segment]] | str:
+    """The segments that ``expectation`` is about, in order, or why that is not known.
+
+    Several lists where clocks leave open to which step some belong, the likeliest first; see :func:`spans`.
+    """
+    host = expectation.capture
+    why = untrusted(host, evidence)
+    if why:
+        return why
+    routers = {one.name for one in plan.testbed.topology.hosts if one.forward}
     segments = [
         segment
         for segment in evidence.segments
-        if segment.capture == expectation.capture
-        and segment.at_ns >= since
-        and (until is None or segment.at_ns < until)
+        if segment.capture == host
         and _between_hosts(segment)
-        and not (segment.outgoing and segment.source_host != segment.capture and segment.capture in routers)
+        and not (segment.outgoing and segment.source_host != host and host in routers)
     ]
+    lasted = spans(expectation.step, host, evidence.error_ns(host), record, (segment.at_ns for segment in segments))
+    if isinstance(lasted, str):
+        return lasted
+    found = [[one for one in segments if one.at_ns >= since and (until is None or one.at_ns < until)] for since, until in lasted]
     if not isinstance(expectation, PacketsExpectation) or expectation.connection is None:
-        return segments
-    return _of_connection(segments, expectation.connection, expectation.connection_host, record, evidence)
+        return found
+    return _of_connection(found, expectation.connection, expectation.connection_host, record, evidence)
 
 
 def _between_hosts(segment: Segment) -> bool:
@@ -83,11 +72,13 @@ def _between_hosts(segment: Segment) -> bool:
     return not (segment.protocol == "icmp" and segment.version == 6 and segment.icmp_type in _NEIGHBOURS)
 
 
-def _of_connection(segments: list[Segment], name: str, host: str | None, record: RunRecord, evidence: Evidence) -> list[Segment] | str:
+def _of_connection(
+    found: list[list[Segment]], name: str, host: str | None, record: RunRecord, evidence: Evidence
+) -> list[list[Segment]] | str:
     pairs = _ends_of(name, host, record, evidence)
     if not pairs:
         return f"which connection {name!r} was is not known: no record gives its ends"
-    return [segment for segment in segments if any(_belongs(segment, local, peer) for local, peer in pairs)]
+    return [[one for one in segments if any(_belongs(one, local, peer) for local, peer in pairs)] for segments in found]
 
 
 def _ends_of(name: str, host: str | None, record: RunRecord, evidence: Evidence) -> set[tuple[str, str]]:

@@ -74,9 +74,11 @@ def _line(evidence: Evidence, passage: Passage, order: Sequence[str]) -> LadderL
     source, destination = segment.source_host, segment.destination_host
     rightward = order.index(source) < order.index(destination)
     arrived = segment if passage.received is None else evidence.segments[passage.received]
+    apart_ns = evidence.error_ns(source) + evidence.error_ns(destination)
+    unsure = apart_ns if passage.sent is None else 0, apart_ns if passage.received is None else 0
     states = (
-        _state(evidence.histories, source, _ends(segment), segment.at_ns),
-        _state(evidence.histories, destination, _ends(segment)[::-1], arrived.at_ns),
+        _state(evidence.histories, source, _ends(segment), segment.at_ns, unsure[0]),
+        _state(evidence.histories, destination, _ends(segment)[::-1], arrived.at_ns, unsure[1]),
     )
     left_state, right_state = states if rightward else states[::-1]
     return LadderLine(
@@ -108,8 +110,14 @@ def _end(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _state(histories: Sequence[History], host: str, ends: tuple[str, str], at_ns: int) -> str:
-    """The state of that connection at ``host`` then; before there is one, that of the listening socket it will come from."""
+def _state(histories: Sequence[History], host: str, ends: tuple[str, str], at_ns: int, unsure_ns: int = 0) -> str:
+    """The state of that connection at ``host`` then; before there is one, that of the listening socket it will come from.
+
+    Where only the other host saw the segment, its clock tells when: a state that was another ``unsure_ns`` before or after is not told.
+    """
+    if unsure_ns:
+        first, last = (_state(histories, host, ends, at_ns + shift_ns) for shift_ns in (-unsure_ns, unsure_ns))
+        return first if first == last else ""
     local, peer = ends
     own = [it for it in histories if it.host == host and (it.local, it.peer) == (local, peer)]
     listening = [it for it in histories if it.host == host and not it.peer and _port(it.local) == _port(local)]

@@ -1,0 +1,144 @@
+"""Hosts whose clocks are hours apart: agents in time namespaces (time_namespaces(7)), as on machines far away.
+
+The testbed makes the networks, and beside each of its agents another one is begun in the same network with another monotonic clock.
+Every time of such a host is wrong by hours unless its offset is measured and applied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator import store
+from orchestrator.connectors import local
+from orchestrator.connectors.session import Session
+from orchestrator.engine.lockstep import Lockstep
+from orchestrator.model.evidence import Evidence
+from orchestrator.model.plan import Plan
+from orchestrator.model.record import RunRecord
+from orchestrator.model.verdict import Report, Value
+from orchestrator.pipeline.concluding import conclude
+from orchestrator.pipeline.jobs import load_jobs, make_plan, with_filters
+from orchestrator.reports.view import Silent
+from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.netns import Namespaces
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.namespaces
+
+S, MS = 1_000_000_000, 1_000_000
+AHEAD_S = {"romeo": 90_000, "juliet": 5_000}
+TIMED = """
+topology: two-hosts
+steps:
+  - host: juliet
+    call: [server = socket.socket(), 'server.bind(("juliet", 4000))', server.listen(1)]
+  - after: 40ms
+    together:
+      - {host: juliet, call: 'conn, peer = server.accept()', background: true, as: accepting}
+      - {host: romeo, call: [sock = socket.socket(), 'sock.connect(("juliet", 4000))', 'sock.send(b"hello")']}
+  - wait: accepting
+  - host: juliet
+    call: conn.recv(100)
+expect:
+  - packets: [romeo > juliet S, juliet > romeo S., romeo > juliet ., romeo > juliet P. 1:6(5), juliet > romeo .]
+  - path: {host: juliet, socket: conn, states: [LISTEN, SYN_RECEIVED, ESTABLISHED]}
+"""
+
+
+def _can() -> bool:
+    if shutil.which("unshare") is None or shutil.which("nsenter") is None:
+        return False
+    return subprocess.run(["unshare", "--time", "--monotonic", "5", "true"], capture_output=True, check=False).returncode == 0
+
+
+@asynccontextmanager
+async def apart(plan: Plan) -> AsyncIterator[dict[str, Session]]:
+    """Sessions to agents on the networks of ``plan``, each by a monotonic clock of its own."""
+    server = ForkServer()
+    testbed = Namespaces(server, plan.testbed.topology, plan.family)
+    begun = {}
+    try:
+        await testbed.up()
+        for host, ahead in AHEAD_S.items():
+            network = ["nsenter", "--net", f"--target={testbed.processes[host]}"]
+            clock = ["unshare", "--time", "--monotonic", str(ahead), "--boottime", str(ahead)]
+            begun[host] = await local.start(host, [*network, *clock, sys.executable])
+            await begun[host][0].greeted()
+        yield {host: session for host, (session, _process) in begun.items()}
+    finally:
+        for session, process in begun.values():
+            session.close()
+            await asyncio.wait_for(process.wait(), 20)
+        await testbed.down()
+        server.close()
+
+
+async def _recorded(plan: Plan, directory: store.RunDirectory) -> RunRecord:
+    captures = store.CaptureFiles(directory.path, plan.scenario, tuple(host.name for host in plan.hosts))
+    async with apart(plan) as sessions:
+        try:
+            engine = Lockstep(plan, "ab", sessions, captures, Silent())
+            return await engine.finish(await engine.run())
+        finally:
+            captures.close()
+
+
+def run(folder: Path, scenario: Path) -> tuple[RunRecord, Evidence, Report]:
+    """A scenario on such hosts."""
+    if not _can():
+        pytest.skip("this machine makes no time namespaces (Linux 5.6, util-linux 2.36, root)")
+    (job,) = load_jobs([scenario])
+    plan = with_filters(make_plan(job))
+    plan = replace(plan, testbed=replace(plan.testbed, kind="ssh"))
+    directory = store.RunDirectory.create(folder, plan.scenario, "ab", 0)
+    record = asyncio.run(_recorded(plan, directory))
+    report = conclude(plan, record, directory)
+    return record, directory.read(store.EVIDENCE, Evidence), report
+
+
+def test_clocks_hours_apart_change_no_verdict(tmp_path: Path) -> None:
+    record, evidence, report = run(tmp_path, ROOT / "scenarios" / "connection-refused.yaml")
+    assert (report.value, record.status) == (Value.PASSED, "completed"), report
+    clocks = {host.name: host.clock for host in record.hosts}
+    for host, clock in clocks.items():
+        assert clock is not None
+        assert clock.after is not None
+        assert 0 < clock.before.error_ns < S
+        assert clock.before.at_ns < clock.after.at_ns
+        assert host in AHEAD_S
+    assert clocks["juliet"].before.offset_ns - clocks["romeo"].before.offset_ns == pytest.approx(85_000 * S, abs=S)
+    assert {clock.host for clock in evidence.clocks} == set(AHEAD_S)
+    assert all(not clock.doubt for clock in evidence.clocks)
+
+
+def test_what_happens_together_fires_by_each_clock_and_all_is_on_one_timeline(tmp_path: Path) -> None:
+    scenario = tmp_path / "timed.yaml"
+    scenario.write_text("scenario: timed\ntitle: timed\n" + TIMED.lstrip("\n"))
+    record, evidence, report = run(tmp_path, scenario)
+    assert report.value is Value.PASSED, report
+    together = [action for action in record.actions if action.step == 2]
+    planned = {action.planned_ns for action in together}
+    assert len(planned) == 1, "one instant for both, on the record's timeline"
+    assert all(action.start_ns >= action.planned_ns for action in together)
+    segments, error_ns = evidence.segments, sum(clock.error_ns for clock in evidence.clocks)
+    assert len(evidence.passages) == 5
+    for passage in evidence.passages:
+        assert passage.sent is not None
+        assert passage.received is not None
+        late_ns = segments[passage.received].at_ns - segments[passage.sent].at_ns
+        assert 0 <= late_ns < S, "no segment arrives before it was sent"
+    assert error_ns < S
+    steps = {step.number: step for step in record.steps}
+    for action in record.actions:
+        assert steps[action.step].start_ns - error_ns <= action.start_ns <= action.end_ns <= record.end_ns + error_ns
+    for capture in record.captures:
+        assert abs(capture.clock_moved_ns) < MS
