@@ -16,12 +16,14 @@ PUBLIC_METHODS = 7
 
 # Folder below orchestrator/: how many modules it may hold, and why.
 LARGE_FOLDERS: dict[str, tuple[int, str]] = {
-    "agent": (12, "it travels to a host as one bundle, and its modules are what a host can do, see and alter"),
+    "agent": (13, "it travels to a host as one bundle, and its modules are what a host can do, see and alter"),
 }
 # Class: how many public methods it may have, and why.
 LARGE_CLASSES: dict[str, tuple[int, str]] = {
+    "agent/host.py: Host": (9, "actions and their undos, which an interrupted action must not part"),
+    "agent/safety/guard.py: Guard": (9, "one method for each word between an agent and its guardian"),
     "agent/loop.py: Loop": (8, "the whole of a small event loop: files, times, children, and its own end"),
-    "agent/service.py: Service": (12, "one method for each word of the protocol that a controller may ask"),
+    "agent/service.py: Service": (15, "one method for each word of the protocol that a controller may ask"),
     "engine/recorder.py: Recorder": (11, "one method for each kind of thing that a record holds"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "handler", "misc"}
