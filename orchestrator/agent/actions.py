@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .host import Host, Running
+    from .host import Host, Kept, Running
     from .tasks import Steps
 
     Fields = dict[str, Any]
     Added = Steps["Fields | None"]
 
+CUTTING = ("iptables", "sysctl", "offload", "ip")  # what could cut the control connection of a real host
 _PATIENCE_NS = 1_000_000
 _OWN = ("id", "start_ns", "end_ns", "planned_ns")  # of a result: what an action that waits for another does not take over
 
@@ -61,14 +62,11 @@ def _calls(host: Host, action: Fields, running: Running) -> Added:
 
 def _iptables(host: Host, action: Fields, running: Running) -> Added:
     comment = f"orchestrate:{host.run}:{action['name']}"
-    rule = changes.PacketRule(host.loop, action["tool"], list(action["words"]), comment)
-    host.remember(rule.undo)  # before it is put in: whoever interrupts the tool does not know whether it was
-    try:
-        yield from rule.put_in()
-    except (ChangeRefused, OSError):
-        host.undos.remove(rule.undo)
-        raise
-    host.rules[action["name"]] = rule
+    words = list(action["words"])
+    kept = yield from host.make(changes.rule(host.loop, action["tool"], words, comment))
+    yield from host.confirm(f"{action['tool']} {' '.join(words)}", [kept])
+    if kept is not None:
+        host.rules[action["name"]] = kept
     return None
 
 
@@ -76,31 +74,61 @@ def _remove(host: Host, action: Fields, running: Running) -> Added:
     rule = host.rules.get(action["name"])
     if rule is None:
         raise ChangeRefused(f"no rule called {action['name']} is in place")
-    yield from rule.take_out()
+    yield from host.take_back(rule)
     del host.rules[action["name"]]
-    host.undos.remove(rule.undo)
     return None
 
 
 def _sysctl(host: Host, action: Fields, running: Running) -> Added:
+    made = []
     for key, value in action["values"].items():
-        host.remember(changes.sysctl(key, value))
+        made.append((yield from host.make(changes.sysctl(key, value))))
+    yield from host.confirm("; ".join(f"sysctl {key} = {value}" for key, value in action["values"].items()), made)
     return None
-    yield
 
 
 def _offload(host: Host, action: Fields, running: Running) -> Added:
+    made = []
     for interface in action.get("interfaces", ()):
         for name, wanted in action["values"].items():
-            host.remember(changes.offload(interface, name, wanted=bool(wanted)))
+            made.append((yield from host.make(changes.offload(interface, name, wanted=bool(wanted)))))
+    values = ", ".join(f"{name} {'on' if wanted else 'off'}" for name, wanted in action["values"].items())
+    yield from host.confirm(f"offload {values} of {', '.join(action.get('interfaces', ()))}", made)
     return None
-    yield
+
+
+def _ip(host: Host, action: Fields, running: Running) -> Added:
+    words = list(action["words"])
+    made = yield from set_up(host, words)
+    yield from host.confirm(f"ip {' '.join(words)}", made)
+    return None
+
+
+def set_up(host: Host, words: list[str], undos: list[Fields] | None = None) -> Steps[list[Kept]]:
+    """Make a change with ip(8), as a task; gives its undos, kept: those that are given, or those that a look at the host gives.
+
+    :raises ChangeRefused: it cannot be made, or nobody would know how to take it back.
+    """
+    from .safety import network
+
+    made: list[Kept] = []
+    for undo in (yield from network.undos_of(host.loop, words)) if undos is None else undos:
+        kept = yield from host.remember(undo)
+        made.append(kept)
+    try:
+        yield from changes.command(host.loop, ["ip", *words])
+    except changes.Doubtful:
+        raise
+    except (ChangeRefused, OSError):
+        for kept in made:
+            host.forget(kept)
+        raise
+    return made
 
 
 def _file(host: Host, action: Fields, running: Running) -> Added:
-    host.remember(changes.file(host.folder, action["name"], action["text"], executable=bool(action.get("executable"))))
+    yield from host.make(changes.file(host.folder, action["name"], action["text"], executable=bool(action.get("executable"))))
     return None
-    yield
 
 
 def _start(host: Host, action: Fields, running: Running) -> Added:
@@ -193,6 +221,7 @@ ACTIONS: dict[str, Callable[[Host, Fields, Running], Added]] = {
     "remove": _remove,
     "sysctl": _sysctl,
     "offload": _offload,
+    "ip": _ip,
     "file": _file,
     "start": _start,
     "run": _run,

@@ -1,8 +1,8 @@
-"""What a host can alter. Every change gives its undo, and every undo says in a line what it put back.
+"""What a host can alter. Every change says before it is made how it is undone, as data.
 
-An undo is a pair ``(text, steps)``: ``steps()`` is a task that raises when it could not. Only what we made is ever taken out: our rules are
-deleted word for word, with the comment that carries the run's id; never a chain, a table or a rule by pattern. When to undo is the host's
-affair. The surprising fact: a tool that was interrupted may have done its work, so a rule's undo is known before the rule is put in.
+A :class:`Change` is an undo and what makes the change; who makes it remembers the undo first. How an undo is carried out is the matter of
+safety/undoing.py, when that of the host. The surprising fact: a tool that was interrupted or killed may have done its work, so what it was
+to do counts as done until somebody has looked.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from .programs import output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from .loop import Loop
     from .tasks import Steps
 
-    Undo = tuple[str, Callable[[], Steps[None]]]
+    Undo = dict[str, Any]
 
 SIOCETHTOOL = 0x8946
 _TOGGLES = {  # ethtool.h: ETHTOOL_G* and ETHTOOL_S* of each offload's short name
@@ -35,7 +36,6 @@ _TOGGLES = {  # ethtool.h: ETHTOOL_G* and ETHTOOL_S* of each offload's short nam
 }
 OFFLOADS = tuple(_TOGGLES)
 _PUT_IN = ("-A", "--append", "-I", "--insert")
-_NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 
 
 class ChangeRefused(Exception):
@@ -46,6 +46,24 @@ class Lacking(ChangeRefused):
     """This host has no such thing to change: no scenario's fault, and no agent's."""
 
 
+class Doubtful(ChangeRefused):
+    """The host's own tool was killed: nobody knows whether it had done its work."""
+
+
+class Change:
+    """Something to alter: ``undo`` is known before ``make()``, a task that raises where it could not.
+
+    ``in_parts``: whether a refused change may have been made in part, so that its undo has to stay.
+    """
+
+    __slots__ = ("in_parts", "make", "undo")
+
+    def __init__(self, undo: Undo, make: Callable[[], Steps[object]], *, in_parts: bool = False) -> None:
+        self.undo = undo
+        self.make = make
+        self.in_parts = in_parts
+
+
 def command(loop: Loop, argv: list[str], stdin: bytes = b"") -> Steps[str]:
     """Run a privileged tool as a task; gives its output.
 
@@ -53,57 +71,36 @@ def command(loop: Loop, argv: list[str], stdin: bytes = b"") -> Steps[str]:
     """
     status, out, err = yield from output(loop, argv, stdin)
     if status != 0:
-        raise _refused(argv, status, out, err)
+        raise refused(argv, status, out, err)
     return out
 
 
-def _refused(argv: list[str], status: int, out: str, err: str) -> ChangeRefused:
+def refused(argv: list[str], status: int, out: str, err: str) -> ChangeRefused:
+    """A tool's refusal in its own words."""
     text = (err or out).strip() or f"exit status {status}"
-    return ChangeRefused(f"{' '.join(argv)}: {text}")
+    return (ChangeRefused if status >= 0 else Doubtful)(f"{' '.join(argv)}: {text}")
 
 
-class PacketRule:
-    """A rule of iptables(8), of which exactly this one is taken out again.
+def _at_once(do: Callable[..., object], *arguments: Any, **named: Any) -> Callable[[], Steps[None]]:
+    """What waits for nothing, as a task."""
 
-    ``words`` are the rule's own; ``comment`` marks it as ours. ``undo`` is good from the beginning, also where the rule was never put in.
+    def steps() -> Steps[None]:
+        do(*arguments, **named)
+        return
+        yield
+
+    return steps
+
+
+def rule(loop: Loop, tool: str, words: list[str], comment: str) -> Change:
+    """Put in a rule of iptables(8), of which exactly this one is taken out again. ``words`` are its own; ``comment`` marks it as ours.
 
     :raises ChangeRefused: it does not append or insert a rule, so there is no taking it out.
     """
-
-    def __init__(self, loop: Loop, tool: str, words: list[str], comment: str) -> None:
-        self._loop = loop
-        self._tool = [tool, "-w", "5"]
-        ours = ["-m", "comment", "--comment", comment]
-        self._rule = words + ours
-        self._removal = removal(words) + ours
-        self._question = removal(words, "-C") + ours
-        self._certain = False
-        self.undo: Undo = (f"{tool} {' '.join(self._removal)}", self.take_out)
-
-    def put_in(self) -> Steps[None]:
-        """Put it in, as a task.
-
-        :raises ChangeRefused: the tool refused; the rule is not there.
-        """
-        yield from command(self._loop, self._tool + self._rule)
-        self._certain = True
-
-    def take_out(self) -> Steps[None]:
-        """Take it out, as a task; where a tool was interrupted, so that nobody knows, look first.
-
-        :raises ChangeRefused: the tool refused; the rule may still be there.
-        """
-        if not self._certain and not (yield from self._is_there()):
-            return
-        self._certain = False
-        yield from command(self._loop, self._tool + self._removal)
-
-    def _is_there(self) -> Steps[bool]:
-        argv = self._tool + self._question
-        status, out, err = yield from output(self._loop, argv)
-        if status not in (0, _NO_SUCH_RULE):
-            raise _refused(argv, status, out, err)
-        return status == 0
+    ours = ["-m", "comment", "--comment", comment]
+    out = removal(words) + ours
+    undo = {"do": "rule", "text": f"{tool} {' '.join(out)}", "tool": tool, "words": out, "question": removal(words, "-C") + ours}
+    return Change(undo, lambda: command(loop, [tool, "-w", "5", *words, *ours]))
 
 
 def removal(rule: list[str], verb: str = "-D") -> list[str]:
@@ -121,8 +118,14 @@ def removal(rule: list[str], verb: str = "-D") -> list[str]:
 
 
 def sysctl_path(key: str) -> str:
-    """The file of a kernel parameter; dots inside an interface's name are written as slashes, as sysctl(8) does."""
-    return "/proc/sys/" + key.replace("/", "\0").replace(".", "/").replace("\0", ".")
+    """The file of a kernel parameter; dots inside an interface's name are written as slashes, as sysctl(8) does.
+
+    :raises Lacking: there can be no such parameter.
+    """
+    path = key.replace("/", "\0").replace(".", "/").replace("\0", ".")
+    if ".." in path.split("/"):
+        raise Lacking(f"this kernel has no {key}")
+    return "/proc/sys/" + path
 
 
 def read_sysctl(key: str) -> str | None:
@@ -134,26 +137,23 @@ def read_sysctl(key: str) -> str | None:
         return None
 
 
-def sysctl(key: str, value: object) -> Undo:
+def sysctl(key: str, value: object) -> Change:
     """Set a kernel parameter; the undo writes the old value back.
 
-    :raises Lacking: this kernel has none of that name. :raises ChangeRefused: it does not let it be set so.
+    :raises Lacking: this kernel has none of that name.
     """
     old = read_sysctl(key)
     if old is None:
         raise Lacking(f"this kernel has no {key}")
-    before = old
-    _write_sysctl(key, value)
-
-    def undo() -> Steps[None]:
-        _write_sysctl(key, before)
-        return
-        yield
-
-    return f"{key} = {before}", undo
+    undo = {"do": "sysctl", "text": f"{key} = {old}", "key": key, "value": old}
+    return Change(undo, _at_once(write_sysctl, key, value))
 
 
-def _write_sysctl(key: str, value: object) -> None:
+def write_sysctl(key: str, value: object) -> None:
+    """Set a kernel parameter.
+
+    :raises ChangeRefused: the kernel does not let it be set so.
+    """
     try:
         with open(sysctl_path(key), "w", encoding="utf-8") as file:
             file.write(str(value))
@@ -177,51 +177,61 @@ def read_offload(interface: str, name: str) -> bool | None:
         return None
 
 
-def offload(interface: str, name: str, *, wanted: bool) -> Undo | None:
+def offload(interface: str, name: str, *, wanted: bool) -> Change | None:
     """Switch an offload (as ``ethtool -K`` does); gives ``None`` where it already is so or the driver has none to switch off.
 
-    :raises ChangeRefused: there is no such offload, or the driver does not let it be switched.
+    :raises ChangeRefused: there is no such offload.
     """
     if name not in _TOGGLES:
         raise ChangeRefused(f"no offload is called {name}; there are {', '.join(_TOGGLES)}")
     was = read_offload(interface, name)
     if was == wanted or (was is None and not wanted):
         return None
-    _set_offload(interface, name, wanted=wanted)
-
-    def undo() -> Steps[None]:
-        _set_offload(interface, name, wanted=bool(was))
-        return
-        yield
-
-    return f"ethtool -K {interface} {name} {'on' if was else 'off'}", undo
+    text = f"ethtool -K {interface} {name} {'on' if was else 'off'}"
+    undo = {"do": "offload", "text": text, "interface": interface, "name": name, "wanted": bool(was)}
+    return Change(undo, _at_once(set_offload, interface, name, wanted=wanted))
 
 
-def _set_offload(interface: str, name: str, *, wanted: bool) -> None:
+def set_offload(interface: str, name: str, *, wanted: bool) -> None:
+    """Switch an offload.
+
+    :raises ChangeRefused: the driver does not let it be switched.
+    """
     try:
         _ethtool(interface, _TOGGLES[name][1], int(wanted))
     except OSError as error:
         raise ChangeRefused(f"ethtool -K {interface} {name} {'on' if wanted else 'off'}: {error.strerror}") from error
 
 
-def file(folder: str, name: str, text: str, *, executable: bool) -> Undo:
+def file(folder: str, name: str, text: str, *, executable: bool) -> Change:
     """Put a text, as UTF-8, into the run's private folder; the undo takes it out, and minds not if somebody already has.
 
-    :raises ChangeRefused: ``name`` is no plain file name. :raises OSError: the file cannot be written.
+    :raises ChangeRefused: ``name`` is no plain file name.
     """
     if not name or "/" in name or name in (".", ".."):
         raise ChangeRefused(f"{name!r} is no plain file name")
     path = os.path.join(folder, name)
+    return Change({"do": "file", "text": f"rm {path}", "path": path}, _at_once(_write_file, path, text, executable), in_parts=True)
+
+
+def _write_file(path: str, text: str, executable: bool) -> None:  # noqa: FBT001  a flag of the file
     with open(path, "w", encoding="utf-8") as target:
         target.write(text)
     os.chmod(path, 0o700 if executable else 0o600)
 
-    def undo() -> Steps[None]:
-        try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass
-        return
-        yield
 
-    return f"rm {path}", undo
+def private_folder(run: str, bases: tuple[str, ...] = ()) -> Change:
+    """A folder that only we can enter, under an unguessable name, which becomes the working directory; its undo has its ``path``.
+
+    It is in the first of ``bases`` whose file system lets programs run, or else where temporary files go: ``/run`` often does not.
+    """
+    usual = (os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp")  # noqa: S108  the name in it is not predictable
+    candidates = [base for base in (*bases, *usual) if os.path.isdir(base)]
+    base = next((base for base in candidates if not os.statvfs(base).f_flag & os.ST_NOEXEC), candidates[0])
+    path = os.path.join(base, f"orchestrate-{run}-{os.urandom(8).hex()}")
+    return Change({"do": "folder", "text": f"rm -r {path}", "path": path}, _at_once(_enter_new, path))
+
+
+def _enter_new(path: str) -> None:
+    os.mkdir(path, 0o700)
+    os.chdir(path)

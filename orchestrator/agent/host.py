@@ -7,21 +7,22 @@ surprising fact: an action may be over before the call that begins it returns.
 
 from __future__ import annotations
 
-import os
-
-from .actions import ACTIONS, raised
+from .actions import ACTIONS, CUTTING, raised
+from .changes import ChangeRefused, Doubtful
 from .loop import now_ns
+from .safety import undoing
 from .sockets import Sockets
 from .tasks import Interrupted, Wait, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .changes import PacketRule, Undo
+    from .changes import Change, Undo
     from .loop import Loop
     from .programs import Program
+    from .safety.guard import Guard
     from .tasks import Steps, Task
 
     Result = dict[str, Any]
@@ -43,19 +44,38 @@ class Running:
         return self.task is not None and self.task.over
 
 
-class Host:
-    """All that one run does on this host, and all that it has to put back; ``folder`` is where its files go."""
+class Kept:
+    """An undo that is remembered: its number with the guardian, and whether its change was seen to succeed."""
 
-    def __init__(self, loop: Loop, run: str, folder: str) -> None:
+    __slots__ = ("certain", "number", "undo")
+
+    def __init__(self, undo: Undo, number: int) -> None:
+        self.undo = undo
+        self.number = number
+        self.certain = False
+
+
+class ControlCut(ChangeRefused):
+    """A change cut the control connection, and was taken back."""
+
+
+class Host:
+    """All that one run does on this host, and all that it has to put back; ``folder`` is where its files go.
+
+    On a real host there is a ``guard``, which knows each undo before its change is made.
+    """
+
+    def __init__(self, loop: Loop, run: str, folder: str, guard: Guard | None = None) -> None:
         self.loop = loop
         self.run = run
         self.folder = folder
+        self.guard = guard
         self.sockets = Sockets()
         self.programs: dict[str, Program] = {}
         self.started: list[Program] = []
         self.named: dict[str, Running] = {}
-        self.rules: dict[str, PacketRule] = {}
-        self.undos: list[Undo] = []
+        self.rules: dict[str, Kept] = {}
+        self.undos: list[Kept] = []
         self.waiting: list[Task] = []
         self._running: list[Running] = []
         self._undoing = False
@@ -98,6 +118,8 @@ class Host:
             self.named[prepared["name"]] = running
         running.result.update(start_ns=now_ns(), planned_ns=planned, status="done")
         deadline = running.result["start_ns"] + prepared["timeout_ns"]
+        if self.guard is not None and action["do"] in CUTTING:
+            deadline += self.guard.confirming_ns  # an action's time is for what it does; the controller's answer has its own
 
         def over(value: Result | None, error: Exception | None) -> None:
             self._running.remove(running)
@@ -117,10 +139,63 @@ class Host:
             if running.task is not None:
                 running.task.interrupt("blocked")
 
-    def remember(self, undo: Undo | None) -> None:
-        """Keep an undo until the end; ``None`` is nothing to undo."""
-        if undo is not None:
-            self.undos.append(undo)
+    def remember(self, undo: Undo) -> Steps[Kept]:
+        """Keep an undo until the end, as a task: on a real host until the guardian knows it too.
+
+        :raises ChangeRefused: the guardian could not; the change must not be made.
+        """
+        number = 0 if self.guard is None else (yield from self.guard.remember(undo))
+        kept = Kept(undo, number)
+        self.undos.append(kept)
+        return kept
+
+    def forget(self, kept: Kept) -> None:
+        """There is nothing to undo any more."""
+        if kept in self.undos:
+            self.undos.remove(kept)
+        if self.guard is not None:
+            self.guard.forget(kept.number)
+
+    def make(self, change: Change | None) -> Steps[Kept | None]:
+        """Make a change, as a task; its undo is remembered before. ``None`` is nothing to change.
+
+        :raises ChangeRefused: it was not made, as :class:`OSError` and whatever else the change raises.
+        """
+        if change is None:
+            return None
+        kept = yield from self.remember(change.undo)
+        try:
+            yield from change.make()
+        except (ChangeRefused, OSError) as error:
+            if not change.in_parts and not isinstance(error, Doubtful):
+                self.forget(kept)
+            raise
+        kept.certain = True
+        return kept
+
+    def take_back(self, kept: Kept) -> Steps[None]:
+        """Undo one change now, as a task.
+
+        :raises ChangeRefused: the host refused; it stays remembered, and is looked up the next time.
+        """
+        certain, kept.certain = kept.certain, False
+        yield from undoing.carry_out(self.loop, kept.undo, certain=certain)
+        self.forget(kept)
+
+    def confirm(self, what: str, made: Sequence[Kept | None]) -> Steps[None]:
+        """On a real host: wait until the controller has said that it still reaches us, or take these changes back; as a task.
+
+        :raises ControlCut: they were taken back.
+        """
+        changes = [kept for kept in made if kept is not None]
+        if self.guard is None or not changes:
+            return
+        if (yield from self.guard.confirmed(what)):
+            return
+        for kept in reversed(changes):
+            yield from self.take_back(kept)
+        self.guard.settle()
+        raise ControlCut(f"{what}: this cut the control connection, and was taken back after {self.guard.patience_s:g} s")
 
     def undo(self) -> Steps[tuple[list[str], list[str]]]:
         """Everything back, last first, as a task: ``(undone, not undone)`` in words. Who comes second waits for the first."""
@@ -137,15 +212,18 @@ class Host:
         self.sockets.close()
         for program in self.started:
             program.close()
+        if self.guard is not None:
+            self.guard.settle()
+            yield from self.guard.sweep()
         undone: list[str] = []
         failed: list[str] = []
         while self.undos:
-            text, steps = self.undos.pop()
+            kept = self.undos.pop()
             try:
-                yield from steps()
-                undone.append(text)
+                yield from self.take_back(kept)
+                undone.append(kept.undo["text"])
             except Exception as error:
-                failed.append(f"{text} ({error})")
+                failed.append(f"{kept.undo['text']} ({error})")
         return undone, failed
 
 
@@ -155,23 +233,3 @@ def _outcome(value: Result | None, error: Exception | None) -> Result:
     if isinstance(error, Interrupted):
         return {"status": error.status}
     return dict(raised(error), status="raised")
-
-
-def private_folder(run: str) -> tuple[str, Undo]:
-    """A folder that only we can enter, under an unguessable name, and the undo that takes it away with all that is in it.
-
-    It becomes the working directory. :raises OSError: there is nowhere to make it.
-    """
-    import shutil
-    import tempfile
-
-    folder = tempfile.mkdtemp(prefix=f"orchestrate-{run}-")
-    os.chdir(folder)
-
-    def undo() -> Steps[None]:
-        os.chdir("/")
-        shutil.rmtree(folder)
-        return
-        yield
-
-    return folder, (f"rm -r {folder}", undo)

@@ -18,6 +18,7 @@ VERSION = 1
 MAX_FRAME_BYTES = 8 * 1024 * 1024
 HEARTBEAT_S = 2.0
 SILENCE_S = 15.0
+CONFIRM_S = 5.0
 
 # What the controller asks.
 LINES = "lines"  # iproute2 lines, fed to `ip -batch`

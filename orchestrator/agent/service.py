@@ -12,8 +12,9 @@ import os
 import signal
 
 from . import capture, changes, observe, protocol
+from .actions import set_up
 from .channel import Channel
-from .host import Host, private_folder
+from .host import Host
 from .loop import Loop, calm, caught, hurry, now_ns, spin_until
 from .tasks import Wait
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .channel import Frame
+    from .host import Kept
     from .loop import Timer
+    from .safety.guard import Guard
     from .tasks import Steps
 
 NOBODY = 0  # answers what came without a number; no ask has it
@@ -34,6 +37,7 @@ LAST_WORDS_NS = 2_000_000_000
 SETUP_NS = 20_000_000_000
 LOOK_NS = 10_000_000_000
 LINK_NS = 200_000
+CLEAN_NS = 60_000_000_000
 SILENCE_NS = int(protocol.SILENCE_S * 1e9)
 
 
@@ -44,15 +48,21 @@ class Refusal(Exception):
 class Service:
     """One agent: its channel, its host, its capture. Each ask ``number`` is answered once, by what it asked for or by why not."""
 
-    def __init__(self, loop: Loop, source: int, sink: int) -> None:
+    def __init__(self, loop: Loop, source: int, sink: int, guard: int | None = None) -> None:
         self.loop = loop
         self.program: dict[str, Frame] = {}
         self.host = Host(loop, "", "/")
+        self.guard: Guard | None = None
         self.deadline_ns: int | None = None
         self.leaving = False
         self._feed: capture.Feed | None = None
         self._armed: dict[int, Timer] = {}
+        self._finished = True
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
+        if guard is not None:
+            from .safety.guard import Guard
+
+            self.guard = Guard(loop, guard, self.leave, self.tell)
         loop.call_at(now_ns() + SILENCE_NS, self._check_silence)
 
     def tell(self, kind: str, **fields: Any) -> None:
@@ -66,6 +76,8 @@ class Service:
             number = int(frame.get("id", NOBODY))
             if self.leaving:
                 self._refuse(number, Refusal("the agent is leaving"))
+            elif self.guard is not None and frame["ask"] not in (_HARMLESS if self.guard.held is None else _ASKS):
+                self._refuse(number, Refusal(f"{frame['ask']}: this host was not taken for a run yet ({protocol.GUARD} comes first)"))
             else:
                 _ASKS[frame["ask"]](self, number, frame)
         except Exception as error:
@@ -75,7 +87,7 @@ class Service:
         self.channel.send({"id": number, "ok": value})
 
     def _refuse(self, number: int, error: Exception) -> None:
-        self.channel.send({"id": number, "error": str(error) or type(error).__name__, "kind": type(error).__name__})
+        self.channel.send({"id": number, "error": str(error) or type(error).__name__, "kind": getattr(error, "kind", type(error).__name__)})
 
     def _spawn(self, number: int, steps: Steps[Any], patience_ns: int) -> None:
         """A task whose result is the answer to ask ``number``."""
@@ -99,16 +111,37 @@ class Service:
     def _lines(self, frame: Frame) -> Steps[None]:
         for key, value in frame.get("sysctl", {}).items():
             if changes.read_sysctl(key) is not None:  # a kernel without IPv6 need not be told to keep still
-                changes.sysctl(key, value)
+                changes.write_sysctl(key, value)
         if frame.get("lines"):
             yield from changes.command(self.loop, [frame.get("tool", "ip"), "-batch", "-"], "\n".join(frame["lines"]).encode() + b"\n")
         for interface in frame.get("interfaces", ()):
             while not observe.running(interface):
                 yield Wait(deadline=now_ns() + LINK_NS)
 
+    def take(self, number: int, frame: Frame) -> None:
+        """From now on this host is one run's alone; the answer has the facts of its lock."""
+        if self.guard is None:
+            raise Refusal("this agent has no guardian: it was not started for a host that needs one")
+        self._spawn(number, self.guard.hold(frame["run"], frame.get("who", "")), LOOK_NS)
+
+    def confirm(self, number: int, frame: Frame) -> None:
+        """The control connection survived a change."""
+        if self.guard is None:
+            raise Refusal("nothing waits to be confirmed")
+        self.guard.confirm(frame["number"])
+        self._answer(number)
+
+    def clean(self, number: int, frame: Frame) -> None:
+        """Take back what runs left on this host that are dead, or that are named; say what was found."""
+        from .safety.cleaning import clean
+
+        self._spawn(number, clean(self.loop, frame.get("run", ""), everything=bool(frame.get("all"))), CLEAN_NS)
+
     def prepare(self, number: int, frame: Frame) -> None:
         """The whole program of this host, before anything moves; what an earlier one left is undone first."""
-        self._spawn(number, self._prepare(frame), UNDO_NS)
+        if self.guard is not None and self.guard.held is not None and self.guard.held["run"] != frame["run"]:
+            raise Refusal(f"this host was taken for run {self.guard.held['run']}, not for {frame['run']}")
+        self._spawn(number, self._prepare(frame), UNDO_NS if self.guard is None else SETUP_NS)
 
     def _prepare(self, frame: Frame) -> Steps[None]:
         program = {action["id"]: action for action in frame["actions"]}
@@ -117,21 +150,41 @@ class Service:
         _undone, failed = yield from self.host.undo()
         if failed or self.leaving:  # who leaves would not undo what begins now
             raise Refusal("; ".join(["an earlier run is not undone", *failed]))
-        folder, undo = frame.get("folder"), None
-        if folder is None and frame.get("private"):
-            folder, undo = private_folder(frame["run"])
         self.program = program
-        self.host = Host(self.loop, frame["run"], folder or "/")
-        self.host.remember(undo)
+        self._finished = False
+        self.host = host = Host(self.loop, frame["run"], frame.get("folder") or "/", self.guard)
+        if frame.get("folder") is None and frame.get("private"):
+            folder = changes.private_folder(host.run, self._folders())
+            yield from host.make(folder)
+            host.folder = folder.undo["path"]
+        if frame.get("neighbours"):
+            from .view import name_neighbours
+
+            name_neighbours(host.folder, frame["neighbours"])
         if "deadline_ns" in frame:
             self.deadline_ns = now_ns() + frame["deadline_ns"]
             self.loop.call_at(self.deadline_ns, self._overdue, self.deadline_ns)
+        made = yield from self._set_up(frame)
+        yield from host.confirm("what was set up before the run", made)
+
+    def _folders(self) -> tuple[str, ...]:
+        held = self.guard.held if self.guard is not None else None
+        return (held["folder"],) if held else ()
+
+    def _set_up(self, frame: Frame) -> Steps[list[Kept | None]]:
+        """What the topology wants of this host: words of ip(8), offloads, sysctls."""
+        host = self.host
+        made: list[Kept | None] = []
+        for line in frame.get("setup", ()):
+            undos = [{"do": "command", "text": "ip " + " ".join(line["undo"]), "words": line["undo"]}] if "undo" in line else None
+            made += yield from set_up(host, line["words"], undos)
         for interface in frame.get("interfaces", ()):
             for name, wanted in frame.get("offload", {}).items():
-                self.host.remember(changes.offload(interface, name, wanted=bool(wanted)))
+                made.append((yield from host.make(changes.offload(interface, name, wanted=bool(wanted)))))
         for key, value in frame.get("sysctl", {}).items():
             if key not in frame.get("if_present", ()) or changes.read_sysctl(key) is not None:
-                self.host.remember(changes.sysctl(key, value))
+                made.append((yield from host.make(changes.sysctl(key, value))))
+        return made
 
     def capture(self, number: int, frame: Frame) -> None:
         """Begin to capture; the answer is the instant from which on nothing is missed, both clocks, and each interface's index."""
@@ -229,6 +282,7 @@ class Service:
         self._seal()
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
+        self._finished = self._finished or not self.leaving
         return answer
 
     def _disarm(self) -> None:
@@ -246,11 +300,15 @@ class Service:
             self.loop.call_at(now_ns() + LEAVE_NS + LAST_WORDS_NS, self.loop.stop)
 
     def _leave(self, reason: str) -> None:
+        if self.guard is not None and self.guard.unconfirmed:
+            reason += f"; this was not confirmed, and may be what cut the control connection: {'; '.join(self.guard.unconfirmed.values())}"
         self.loop.spawn(self._finish(), lambda value, error: self._say_goodbye(reason, value or {}), now_ns() + LEAVE_NS)
 
     def _say_goodbye(self, reason: str, finished: Frame) -> None:
         undone, failed = finished.get("undone", []), finished.get("not_undone", [])
         self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
+        if self.guard is not None:
+            self.guard.bye(reason, undone, failed, finished=self._finished)
         self.loop.spawn(self.channel.wait_emptied(), lambda _value, _error: self.loop.stop(), now_ns() + LAST_WORDS_NS)
 
     def _check_silence(self) -> None:
@@ -277,11 +335,19 @@ _ASKS: dict[str, Callable[[Service, Any, Frame], None]] = {
     protocol.HOLD: Service.hold,
     protocol.SEAL: Service.seal,
     protocol.FINISH: Service.finish,
+    protocol.GUARD: Service.take,
+    protocol.CONFIRM: Service.confirm,
+    protocol.CLEAN: Service.clean,
 }
+# What an agent does on a real host before it was taken for a run: it alters nothing there.
+_HARMLESS = (
+    protocol.BEAT, protocol.OBSERVE, protocol.ENVIRONMENT, protocol.HOLD, protocol.SEAL, protocol.FINISH, protocol.SURVEY, protocol.GUARD,
+    protocol.CLEAN,
+)  # fmt: skip
 
 
-def serve(source: int, sink: int, **greeting: Any) -> None:
-    """Be the agent on two descriptors until told to leave; they are made non-blocking, and stay open.
+def serve(source: int, sink: int, greeting: Frame | None = None, guard: int | None = None) -> None:
+    """Be the agent on two descriptors until told to leave; they are made non-blocking, and stay open. ``guard``: the way to its guardian.
 
     A signal that asks to end (signal(7)) is a reason to undo and leave, unless whoever started us has it ignored.
     """
@@ -289,12 +355,12 @@ def serve(source: int, sink: int, **greeting: Any) -> None:
     os.set_blocking(sink, False)
     os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
     loop = Loop()
-    service = Service(loop, source, sink)
+    service = Service(loop, source, sink, guard)
     loop.on_signal = lambda number: service.leave(f"signal {number}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, caught)
-    service.tell(protocol.HELLO, version=protocol.VERSION, clock=observe.clock(), **dict(observe.identity(), **greeting))
+    service.tell(protocol.HELLO, version=protocol.VERSION, clock=observe.clock(), **dict(observe.identity(), **(greeting or {})))
     run(loop, service)
 
 
@@ -309,7 +375,7 @@ def run(loop: Loop, service: Service) -> None:
             return
 
 
-def main() -> None:
+def main(guard: int | None = None) -> None:
     """Be the agent on standard input and output; whatever else prints goes to standard error."""
     sink = os.dup(1)
     os.dup2(2, 1)
@@ -317,4 +383,4 @@ def main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    serve(source, sink)
+    serve(source, sink, guard=guard)

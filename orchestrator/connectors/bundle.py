@@ -1,22 +1,42 @@
 """The agent's source -> one reproducible bundle that travels over a channel, and the few lines that receive it.
 
 Nothing is installed on a host: ``python3 -I -S -c BOOTSTRAP`` reads the bundle from descriptor 0, exactly as many bytes as it was told and
-unbuffered (or it would swallow the frames behind it), checks its SHA-256, and runs it. The bundle is JSON, module by module; the order is
-that of the names, so equal sources give equal bytes.
+unbuffered (or it would swallow the frames behind it), checks its SHA-256, and runs it. Its order is that of the modules' names, so equal
+sources give equal bytes. The surprising fact: it carries every module twice, as source and as this interpreter's code, because to compile
+the source takes a host longer than to start its Python; code is used only where the host's interpreter says that it is of the same kind,
+and docstrings are left out of it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import marshal
+import sys
+import zlib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
+from importlib.util import MAGIC_NUMBER
+
+AGENT = "orchestrator.agent.service:main"
+GUARDIAN = "orchestrator.agent.guardian:main"
+"""The entry for a real host: an agent with a process beside it that undoes when the agent cannot."""
 
 _PACKAGE = "orchestrator.agent"
+_MARSHAL = 2  # without references, which depend on how often an object happens to be used
 
 _RECEIVE = """\
-import os,sys,hashlib,json
+import os,sys
+if sys.version_info<(3,8): sys.exit("the agent needs Python 3.8 or newer, and this is Python "+sys.version.split()[0])
+import marshal,zlib
 from importlib.machinery import ModuleSpec
+try: from _sha2 import sha256
+except ImportError:
+    try: from _sha256 import sha256
+    except ImportError: from hashlib import sha256
+try: from _frozen_importlib_external import MAGIC_NUMBER as m
+except ImportError: m=b""
 def take(n):
     b=b""
     while len(b)<n:
@@ -24,32 +44,65 @@ def take(n):
         if not c: sys.exit("the bundle ended early")
         b+=c
     return b
-d=take(%d)
-if hashlib.sha256(d).hexdigest()!="%s": sys.exit("the bundle was damaged on its way")
-s=json.loads(d)
+d=take({size})
+if sha256(d).hexdigest()!="{digest}": sys.exit("the bundle was damaged on its way")
+same=(m.hex(),sys.implementation.cache_tag)==("{magic}","{tag}")
+s=marshal.loads(zlib.decompress(d[{text}:] if same else d[:{text}]))
 class Finder:
     def find_spec(self,name,path=None,target=None):
-        if name in s: return ModuleSpec(name,self,is_package=name in %r)
+        if name in s: return ModuleSpec(name,self,is_package=name+".__init__" in s)
     def create_module(self,spec): return None
-    def exec_module(self,module): exec(compile(s[module.__name__],module.__name__,"exec"),module.__dict__)
+    def exec_module(self,module):
+        n=module.__name__
+        c=s.pop(n)
+        exec(marshal.loads(c) if same else compile(c,n,"exec"),module.__dict__)
 sys.meta_path.insert(0,Finder())
-from orchestrator.agent.service import main
-main()
+from {module} import {function}
+{function}()
 """
 
 
+class Bundle(bytes):
+    """The bytes that travel; the first ``text_bytes`` of them hold the source, the others the code."""
+
+    text_bytes: int
+
+
 @cache
-def bundle() -> bytes:
-    """The agent's modules as one JSON object ``{name: source}``."""
-    sources = {"orchestrator": ""}
-    for entry in resources.files(_PACKAGE).iterdir():
-        if entry.name.endswith(".py"):
-            stem = entry.name.removesuffix(".py")
-            name = _PACKAGE if stem == "__init__" else f"{_PACKAGE}.{stem}"
-            sources[name] = entry.read_text(encoding="utf-8")
-    return json.dumps(sources, sort_keys=True, separators=(",", ":")).encode()
+def bundle() -> Bundle:
+    """Two tables of all modules, each marshalled and compressed: ``{name: source}`` and ``{name: marshalled code}``."""
+    sources = {"orchestrator": b"", "orchestrator.__init__": b""}  # of a package, the second name says that it is one
+    for name, is_package, source in _modules(resources.files(_PACKAGE), _PACKAGE):
+        sources[name] = source
+        if is_package:
+            sources[name + ".__init__"] = b""
+    text = _packed({name: sources[name] for name in sorted(sources)})
+    made = Bundle(text + _packed({name: _code(name, sources[name]) for name in sorted(sources)}))
+    made.text_bytes = len(text)
+    return made
 
 
-def bootstrap(data: bytes) -> str:
-    """The program text, for ``python3 -I -S -c``, that receives exactly ``data`` and becomes the agent."""
-    return _RECEIVE % (len(data), hashlib.sha256(data).hexdigest(), ["orchestrator", _PACKAGE])
+def _packed(table: dict[str, bytes]) -> bytes:
+    return zlib.compress(marshal.dumps(table, _MARSHAL), 9)
+
+
+def _modules(folder: Traversable, package: str) -> Iterator[tuple[str, bool, bytes]]:
+    for entry in folder.iterdir():
+        stem = entry.name.removesuffix(".py")
+        if entry.is_dir() and (entry / "__init__.py").is_file():
+            yield from _modules(entry, f"{package}.{stem}")
+        elif stem != entry.name:
+            is_package = stem == "__init__"
+            yield package if is_package else f"{package}.{stem}", is_package, entry.read_bytes()
+
+
+def _code(name: str, source: bytes) -> bytes:
+    return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2), _MARSHAL)
+
+
+def bootstrap(data: Bundle, entry: str = AGENT) -> str:
+    """The text, for ``python3 -I -S -c``, that receives exactly ``data`` and becomes the agent; ``entry`` is ``module:function``."""
+    module, _colon, function = entry.partition(":")
+    kind = {"magic": MAGIC_NUMBER.hex(), "tag": sys.implementation.cache_tag}
+    digest = hashlib.sha256(data).hexdigest()
+    return _RECEIVE.format(size=len(data), digest=digest, text=data.text_bytes, module=module, function=function, **kind)

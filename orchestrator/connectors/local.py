@@ -15,8 +15,10 @@ from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
 
 
-async def start(host: str, python: Sequence[str] = (sys.executable,)) -> tuple[Session, asyncio.subprocess.Process]:
-    """Start an agent under ``python -I -S``, send it its own source, and give the session and the process.
+async def start(
+    host: str, python: Sequence[str] = (sys.executable,), entry: str = bundle.AGENT
+) -> tuple[Session, asyncio.subprocess.Process]:
+    """Start an agent under ``python -I -S``, send it its own source, and give the session and the process, which ``entry`` runs in.
 
     :raises OSError: there is no such interpreter.
     """
@@ -24,7 +26,7 @@ async def start(host: str, python: Sequence[str] = (sys.executable,)) -> tuple[S
     data = bundle.bundle()
     try:
         process = await asyncio.create_subprocess_exec(
-            *python, "-I", "-S", "-c", bundle.bootstrap(data), stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True
+            *python, "-I", "-S", "-c", bundle.bootstrap(data, entry), stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True
         )
     except OSError:
         ours.close()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.channel import Channel
-from orchestrator.errors import AgentError, AgentLost, Overdue, Unsupported
+from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdue, Unsupported
 
 Frame = dict[str, Any]
 
@@ -42,7 +43,12 @@ class Session:
         """What the system refused when it was to become a host."""
         self.goodbye = ""
         self.prove: Callable[[], Awaitable[None]] | None = None
-        """Goes the whole way to the host once more, anew; ``None`` where that way cannot be cut."""
+        """Opens one more connection to the host, all the way, and closes it again; raises where that is not possible. ``None``: a change that
+        could cut the control connection is confirmed at once."""
+        self.unproven = ""
+        """Why the newest change that could cut the control connection was not confirmed."""
+        self._doubts: dict[int, str] = {}
+        self._proving: asyncio.Task[None] | None = None
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._greeting: asyncio.Future[None] = self._loop.create_future()
@@ -115,6 +121,8 @@ class Session:
         """End the conversation; the agent undoes what it may have left and leaves."""
         if self._beat is not None:
             self._beat.cancel()
+        if self._proving is not None:
+            self._proving.cancel()
         self._channel.close()
         self.on_lost = _ignore_loss
         self._fail("the conversation was closed")
@@ -162,11 +170,58 @@ class Session:
             self._fail(str(frame.get("text")))
         elif frame["tell"] == protocol.GOODBYE:
             self.goodbye = str(frame.get("reason", ""))
+        elif frame["tell"] == protocol.UNCONFIRMED:
+            self._doubt(frame)
         else:
             self.on_tell(frame)
 
+    def _doubt(self, frame: Frame) -> None:
+        """It has made a change that could cut the control connection, and takes it back unless we say soon that we still reach it."""
+        number = frame.get("number")
+        if not isinstance(number, int):
+            return
+        self._doubts[number] = str(frame.get("what", ""))
+        if self._proving is None:
+            self._proving = self._loop.create_task(self._prove())
+
+    async def _prove(self) -> None:
+        """One proof for all changes that came before it began."""
+        try:
+            asked: set[int] = set()
+            while numbers := self._doubts.keys() - asked:
+                asked |= numbers
+                if await self._is_reached():
+                    for number in sorted(numbers):
+                        self.ask(protocol.CONFIRM, number=number).add_done_callback(partial(self._confirmed, number))
+                else:
+                    asked -= {number for number in numbers if self._doubts.pop(number, None) is not None}
+        finally:
+            self._proving = None
+
+    async def _is_reached(self) -> bool:
+        if self.prove is None:
+            return True
+        try:
+            async with asyncio.timeout(protocol.CONFIRM_S):
+                await self.prove()
+        except TimeoutError:
+            self.unproven = f"no new connection came about within {protocol.CONFIRM_S:g} s"
+        except (OrchestratorError, OSError) as error:
+            self.unproven = str(error)
+        else:
+            return True
+        return False
+
+    def _confirmed(self, number: int, answer: asyncio.Future[Any]) -> None:
+        _forget(answer)
+        if self.lost is None:
+            self._doubts.pop(number, None)
+
     def _ended(self, reason: str) -> None:
-        self._fail(reason or (f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished"))
+        text = reason or (f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished")
+        if self._doubts:
+            text += f"; it had just made a change that cut the control connection, and takes it back: {'; '.join(self._doubts.values())}"
+        self._fail(text)
 
     def _fail(self, text: str) -> None:
         if self.lost is not None:

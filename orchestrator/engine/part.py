@@ -115,7 +115,13 @@ class Part:
             "setup": [{"words": one.words, "undo": one.undo} for one in self._wanted.setup],
             "folder": self._session.hello.get("folder"),
             "private": any(action["action"]["do"] in ("file", "start", "run") for action in actions),
+            "neighbours": self._neighbours([action["action"]["do"] for action in actions]),
         }
+
+    def _neighbours(self, acts: Sequence[str]) -> str:
+        """The names that programs may call other hosts by; hosts of this machine have them from the beginning."""
+        foreign = self._plan.testbed.kind != "netns" and any(act in ("start", "run") for act in acts)
+        return self._plan.testbed.topology.neighbours(self._plan.family) if foreign else ""
 
     def _capture(self) -> asyncio.Future[Any] | None:
         if self._wanted.capture is None:

@@ -213,7 +213,7 @@ def _be_host(channel: socket.socket, name: str, hosts: str) -> NoReturn:
         except OSError as error:
             _tell_failure(channel, text=error.strerror or str(error), errno=error.errno)
         else:
-            service.serve(fd, fd, **greeting)
+            service.serve(fd, fd, greeting)
     except Exception as error:  # noqa: BLE001  a host's process ends here, and in nobody else's traceback
         _tell_failure(channel, text=f"a fault in the agent: {type(error).__name__}: {error}")
     finally:

@@ -26,8 +26,8 @@ def test_equal_sources_give_equal_bytes():
     assert seeds[0] == seeds[1] == seeds[2]
 
 
-def received(python, data, text):
-    command = [python, "-I", "-S", "-c", bootstrap(text)]
+def received(python, data):
+    command = [python, "-I", "-S", "-c", bootstrap(bundle())]
     return subprocess.run(command, input=data, capture_output=True, timeout=30, check=False)
 
 
@@ -37,7 +37,7 @@ def test_there_are_interpreters():
 
 @pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
 def test_the_agent_greets_and_answers_what_comes_right_behind_the_bundle(python):
-    agent = received(python, bundle() + BEAT, bundle())
+    agent = received(python, bundle() + BEAT)
     frames = [json.loads(line) for line in agent.stdout.splitlines()]
     assert agent.stderr.decode() == ""
     assert [frame.get("tell") for frame in frames] == [protocol.HELLO, None, protocol.GOODBYE]
@@ -48,7 +48,7 @@ def test_the_agent_greets_and_answers_what_comes_right_behind_the_bundle(python)
 
 @pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
 def test_a_bundle_that_is_not_whole_never_runs(python):
-    early = received(python, bundle()[:-1], bundle())
+    early = received(python, bundle()[:-1])
     assert (early.returncode, early.stdout, early.stderr.decode().strip()) == (1, b"", "the bundle ended early")
-    damaged = received(python, b" " + bundle()[1:], bundle())
+    damaged = received(python, b" " + bundle()[1:])
     assert (damaged.returncode, damaged.stdout, damaged.stderr.decode().strip()) == (1, b"", "the bundle was damaged on its way")

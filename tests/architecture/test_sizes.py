@@ -16,12 +16,14 @@ PUBLIC_METHODS = 7
 
 # Folder below orchestrator/: how many modules it may hold, and why.
 LARGE_FOLDERS: dict[str, tuple[int, str]] = {
-    "agent": (14, "it travels to a host as one bundle, and its modules are what a host can do, see and alter"),
+    "agent": (15, "it travels to a host as one bundle, and its modules are what a host can do, see and alter"),
 }
 # Class: how many public methods it may have, and why.
 LARGE_CLASSES: dict[str, tuple[int, str]] = {
+    "agent/host.py: Host": (9, "actions and their undos, which an interrupted action must not part"),
+    "agent/safety/guard.py: Guard": (9, "one method for each word between an agent and its guardian"),
     "agent/loop.py: Loop": (8, "the whole of a small event loop: files, times, children, and its own end"),
-    "agent/service.py: Service": (13, "one method for each word of the protocol that a controller may ask"),
+    "agent/service.py: Service": (16, "one method for each word of the protocol that a controller may ask"),
     "connectors/ssh/process.py: AgentProcess": (13, "a channel's three, asyncssh's six callbacks, and how it ended, in three words"),
     "engine/recorder.py: Recorder": (11, "one method for each kind of thing that a record holds"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ import pytest
 
 from orchestrator.agent import protocol
 from orchestrator.agent.protocol import encode_value
-from orchestrator.connectors import local
+from orchestrator.connectors import bundle, local
 from orchestrator.connectors.session import Session
 from orchestrator.errors import AgentError, AgentLost
 from orchestrator.model.topology import Host, Network, Port, Topology
@@ -38,6 +39,25 @@ async def over_pipes(python: str) -> AsyncIterator[Session]:
         await asyncio.wait_for(process.wait(), 10)
 
 
+PRIVATE_RUN = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"', "sh")
+
+
+@asynccontextmanager
+async def guarded(python: str) -> AsyncIterator[Session]:
+    """An agent with its guardian, as on a real host; the folder of its lock is this test's own."""
+    with tempfile.TemporaryDirectory() as folder:
+        before = PRIVATE_RUN if os.geteuid() == 0 else ("env", f"XDG_RUNTIME_DIR={folder}")
+        session, process = await local.start("here", [*before, python], bundle.GUARDIAN)
+        await session.greeted()
+        await session.ask(protocol.GUARD, run="7e57", who="alice@laptop")
+        try:
+            yield session
+        finally:
+            session.close()
+            await asyncio.wait_for(process.wait(), 10)
+            assert os.listdir(folder) == []
+
+
 @asynccontextmanager
 async def in_namespace() -> AsyncIterator[Session]:
     server = ForkServer()
@@ -54,6 +74,7 @@ async def in_namespace() -> AsyncIterator[Session]:
 
 
 WAYS: dict[str, Way] = {f"pipes-{version}": partial(over_pipes, path) for version, path in interpreters().items()}
+WAYS |= {f"guarded-{version}": partial(guarded, path) for version, path in interpreters().items()}
 WAYS["namespace"] = in_namespace
 
 
@@ -94,7 +115,7 @@ LISTENER = (
 
 
 async def prepare(session: Session, *actions: dict, **more: object) -> None:
-    await session.ask(protocol.PREPARE, run="test", actions=list(actions), **more)
+    await session.ask(protocol.PREPARE, run="7e57", actions=list(actions), **more)
 
 
 async def fire(session: Session, *keys: str, at: int = 0) -> list[dict]:

@@ -45,7 +45,7 @@ def launch(machine: Machine, user: str, *, root: bool) -> Launch:
         raise Refused(f"the lab needs root there, the user is {user}, and ansible_become is false: allow it, or connect as root")
     data = bundle.bundle()
     marker = f"agent-{secrets.token_hex(8)}".encode("ascii")
-    text = (_PROLOGUE % marker.decode("ascii")).encode() + bundle.bootstrap(data).encode()
+    text = (_PROLOGUE % marker.decode("ascii")).encode() + bundle.bootstrap(data, bundle.GUARDIAN).encode()
     run = f'{python} -I -S -c "import os;exec(bytes().join(os.read(0,1)for i in range({len(text)})))"'
     inner = f"exec {run}"
     if root and user != _ROOT:

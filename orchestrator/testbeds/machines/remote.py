@@ -130,8 +130,8 @@ class RealHosts:
         await on_all(self.sessions, self._guard)
 
     async def _guard(self, name: str) -> None:
-        session, names = self.sessions[name], self._topology.neighbours(self._family)
-        asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami(), neighbours=names)
+        session = self.sessions[name]
+        asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami())
         await session.wait_for_answer(asked, _GUARD_S, "set up its guardian")
 
     def _wrong_offloads(self, host: HostPlan, live: LiveHost) -> TestbedError | None:

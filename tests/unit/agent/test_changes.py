@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import locale
 
 import pytest
 
 from orchestrator.agent import changes
-from orchestrator.agent.changes import ChangeRefused, PacketRule, removal
-from orchestrator.agent.tasks import Interrupted, Wait
+from orchestrator.agent.changes import ChangeRefused, Doubtful, removal
+from orchestrator.agent.safety import undoing
+from orchestrator.agent.tasks import Wait
 
 OURS = ["-m", "comment", "--comment", "orchestrate:run:lose"]
 TOOL = ["iptables", "-w", "5"]
@@ -34,7 +36,7 @@ def test_a_rule_is_taken_out_word_for_word(rule, taken_out):
 @pytest.mark.parametrize("rule", ["-F", "-N lab", "-P INPUT DROP", "-D INPUT 1", "-R INPUT 1 -j DROP", "-L", "", "-A"])
 def test_what_puts_no_rule_in_is_refused_before_anything_is_done(rule):
     with pytest.raises(ChangeRefused, match="only a rule that is appended"):
-        PacketRule(None, "iptables", rule.split(), "orchestrate:run:x")
+        changes.rule(None, "iptables", rule.split(), "orchestrate:run:x")
 
 
 class Tool:
@@ -50,12 +52,21 @@ class Tool:
         status = self.answers.pop(0)
         return status, "", "" if status == 0 else "the tool's word"
 
+    @staticmethod
+    def saying(status, word):
+        def output(_loop, _argv, stdin=b""):
+            return status, "", word
+            yield
+
+        return output
+
 
 @pytest.fixture
 def tool(monkeypatch):
     def install(*answers):
         made = Tool(*answers)
         monkeypatch.setattr(changes, "output", made)
+        monkeypatch.setattr(undoing, "output", made)
         return made
 
     return install
@@ -70,14 +81,8 @@ def finish(steps):
         return stop.value
 
 
-def interrupt(steps):
-    next(steps)
-    with pytest.raises(Interrupted):
-        steps.throw(Interrupted("timeout"))
-
-
 def rule():
-    return PacketRule(None, "iptables", ["-I", "INPUT", "1", "-j", "DROP"], OURS[-1])
+    return changes.rule(None, "iptables", ["-I", "INPUT", "1", "-j", "DROP"], OURS[-1])
 
 
 PUT_IN = [*TOOL, "-I", "INPUT", "1", "-j", "DROP", *OURS]
@@ -85,46 +90,59 @@ LOOK = [*TOOL, "-C", "INPUT", "-j", "DROP", *OURS]
 TAKE_OUT = [*TOOL, "-D", "INPUT", "-j", "DROP", *OURS]
 
 
-def test_a_rule_that_was_put_in_is_taken_out(tool):
+def undo(change, *, certain=False):
+    return finish(undoing.carry_out(None, json.loads(json.dumps(change.undo)), certain=certain))
+
+
+def test_who_saw_a_rule_put_in_takes_it_out_without_a_look(tool):
     asked = tool(0, 0).asked
     made = rule()
-    finish(made.put_in())
-    text, steps = made.undo
-    finish(steps())
+    finish(made.make())
+    undo(made, certain=True)
     assert asked == [PUT_IN, TAKE_OUT]
-    assert text == "iptables -D INPUT -j DROP -m comment --comment orchestrate:run:lose"
+    assert made.undo["text"] == "iptables -D INPUT -j DROP -m comment --comment orchestrate:run:lose"
 
 
 @pytest.mark.parametrize(("there", "then"), [(0, [LOOK, TAKE_OUT]), (1, [LOOK])], ids=["it was there", "it was not"])
-def test_where_the_tool_was_interrupted_it_is_looked_up_first(tool, there, then):
+def test_whoever_else_looks_first(tool, there, then):
     asked = tool(there, 0).asked
-    made = rule()
-    interrupt(made.put_in())
-    finish(made.undo[1]())
-    assert asked == [PUT_IN, *then]
-
-
-def test_where_taking_out_was_interrupted_it_is_looked_up_the_next_time(tool):
-    asked = tool(0, 1).asked
-    made = rule()
-    finish(made.put_in())
-    interrupt(made.take_out())
-    finish(made.undo[1]())
-    assert asked == [PUT_IN, TAKE_OUT, LOOK]
+    undo(rule())
+    assert asked == then
 
 
 def test_a_tool_that_cannot_look_is_no_proof_of_absence(tool):
     tool(4)
-    made = rule()
-    interrupt(made.put_in())
     with pytest.raises(ChangeRefused, match=r"-C INPUT .*: the tool's word"):
-        finish(made.undo[1]())
+        undo(rule())
 
 
 def test_a_refusal_carries_the_tools_word(tool):
     tool(2)
-    with pytest.raises(ChangeRefused, match=r"-I INPUT 1 .*: the tool's word"):
-        finish(rule().put_in())
+    with pytest.raises(ChangeRefused, match=r"-I INPUT 1 .*: the tool's word") as refusal:
+        finish(rule().make())
+    assert not isinstance(refusal.value, Doubtful)
+
+
+def test_a_tool_that_was_killed_may_have_done_its_work(tool):
+    tool(-9)
+    with pytest.raises(Doubtful):
+        finish(rule().make())
+
+
+@pytest.mark.parametrize(("status", "word", "fine"), [(0, "", True), (2, "RTNETLINK answers: No such process", True), (2, "no", False)])
+def test_what_a_command_would_delete_may_be_gone(monkeypatch, status, word, fine):
+    monkeypatch.setattr(undoing, "output", Tool.saying(status, word))
+    steps = undoing.carry_out(None, {"do": "command", "text": "", "words": ["route", "del", "default"]})
+    if fine:
+        finish(steps)
+    else:
+        with pytest.raises(ChangeRefused, match="ip route del default: no"):
+            finish(steps)
+
+
+def test_nobody_undoes_what_nobody_knows():
+    with pytest.raises(ChangeRefused, match="nobody here knows how to undo: dance"):
+        finish(undoing.carry_out(None, {"do": "dance"}))
 
 
 @pytest.mark.parametrize(
@@ -142,16 +160,24 @@ def test_a_kernel_parameter_gets_its_old_value_back(tmp_path, monkeypatch):
     parameter = tmp_path / "tcp_rmem"
     parameter.write_text("4096\t131072\t6291456\n")
     monkeypatch.setattr(changes, "sysctl_path", lambda _key: str(parameter))
-    text, undo = changes.sysctl("net.ipv4.tcp_rmem", "1 2 3")
+    change = changes.sysctl("net.ipv4.tcp_rmem", "1 2 3")
+    assert parameter.read_text() == "4096\t131072\t6291456\n"
+    finish(change.make())
     assert parameter.read_text() == "1 2 3"
-    assert text == "net.ipv4.tcp_rmem = 4096 131072 6291456"
-    finish(undo())
+    assert change.undo["text"] == "net.ipv4.tcp_rmem = 4096 131072 6291456"
+    undo(change)
     assert parameter.read_text() == "4096 131072 6291456"
 
 
 def test_a_kernel_parameter_that_is_not_there_is_refused():
     with pytest.raises(ChangeRefused, match=r"this kernel has no net.ipv4.no_such_thing"):
         changes.sysctl("net.ipv4.no_such_thing", 1)
+
+
+@pytest.mark.parametrize("key", ["//.etc.passwd", "net.//.//.//.etc.passwd"])
+def test_a_kernel_parameter_is_no_path_out_of_the_kernels_own(key):
+    with pytest.raises(ChangeRefused, match="this kernel has no"):
+        changes.write_sysctl(key, 1)
 
 
 class Driver:
@@ -170,26 +196,27 @@ class Driver:
 
 
 @pytest.mark.parametrize(
-    ("was", "wanted", "undo"), [(1, False, "on"), (0, True, "off"), (1, True, None), (0, False, None), (None, False, None)]
+    ("was", "wanted", "back"), [(1, False, "on"), (0, True, "off"), (1, True, None), (0, False, None), (None, False, None)]
 )
-def test_an_offload_is_switched_only_where_it_must_be(monkeypatch, was, wanted, undo):
+def test_an_offload_is_switched_only_where_it_must_be(monkeypatch, was, wanted, back):
     driver = Driver(tso=was)
     monkeypatch.setattr(changes, "_ethtool", driver)
     change = changes.offload("eth1", "tso", wanted=wanted)
-    if undo is None:
+    assert driver.states == {"tso": was}
+    if back is None:
         assert change is None
-        assert driver.states == {"tso": was}
         return
+    finish(change.make())
     assert driver.states == {"tso": int(wanted)}
-    assert change[0] == f"ethtool -K eth1 tso {undo}"
-    finish(change[1]())
+    assert change.undo["text"] == f"ethtool -K eth1 tso {back}"
+    undo(change)
     assert driver.states == {"tso": was}
 
 
 def test_an_offload_that_the_driver_lacks_cannot_be_switched_on(monkeypatch):
     monkeypatch.setattr(changes, "_ethtool", Driver())
     with pytest.raises(ChangeRefused, match="ethtool -K eth1 gro on: Operation not supported"):
-        changes.offload("eth1", "gro", wanted=True)
+        finish(changes.offload("eth1", "gro", wanted=True).make())
 
 
 def test_there_is_no_such_offload():
@@ -201,7 +228,7 @@ def test_a_file_is_the_same_whatever_language_its_host_speaks(tmp_path):
     before = locale.setlocale(locale.LC_CTYPE)
     locale.setlocale(locale.LC_CTYPE, "C")
     try:
-        changes.file(str(tmp_path), "server.py", "# Grüße\n", executable=False)
+        finish(changes.file(str(tmp_path), "server.py", "# Grüße\n", executable=False).make())
     finally:
         locale.setlocale(locale.LC_CTYPE, before)
     assert (tmp_path / "server.py").read_bytes() == "# Grüße\n".encode()
@@ -209,14 +236,16 @@ def test_a_file_is_the_same_whatever_language_its_host_speaks(tmp_path):
 
 @pytest.mark.parametrize(("executable", "mode"), [(True, 0o700), (False, 0o600)])
 def test_a_file_is_ours_alone(tmp_path, executable, mode):
-    changes.file(str(tmp_path), "server.py", "", executable=executable)
+    finish(changes.file(str(tmp_path), "server.py", "", executable=executable).make())
     assert (tmp_path / "server.py").stat().st_mode & 0o777 == mode
 
 
 def test_a_file_written_twice_is_taken_out_once_without_complaint(tmp_path):
-    undos = [changes.file(str(tmp_path), "a.txt", text, executable=False)[1] for text in ("one", "two")]
-    for undo in undos:
-        finish(undo())
+    written = [changes.file(str(tmp_path), "a.txt", text, executable=False) for text in ("one", "two")]
+    for change in written:
+        finish(change.make())
+    for change in written:
+        undo(change)
     assert list(tmp_path.iterdir()) == []
 
 

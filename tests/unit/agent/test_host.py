@@ -9,7 +9,9 @@ import pytest
 
 from orchestrator.agent import actions, changes, host, observe
 from orchestrator.agent.actions import raised
-from orchestrator.agent.host import Host, private_folder
+from orchestrator.agent.changes import private_folder
+from orchestrator.agent.host import Host
+from orchestrator.agent.safety import undoing
 from orchestrator.agent.sockets import Held
 from orchestrator.agent.tasks import Interrupted, Wait
 
@@ -40,17 +42,23 @@ def fire(here):
     return begin
 
 
-def remember(here, text, done, error=None, wait=None):
+@pytest.fixture
+def remember(loop, here, monkeypatch):
     """Have something to undo, which notes that it was undone, or waits first."""
 
-    def steps():
-        if wait is not None:
-            yield wait
-        if error is not None:
-            raise error
-        done.append(text)
+    def undo(_loop, undo, _certain):
+        if undo["wait"] is not None:
+            yield undo["wait"]
+        if undo["error"] is not None:
+            raise undo["error"]
+        undo["done"].append(undo["text"])
 
-    here.remember((text, steps))
+    monkeypatch.setitem(undoing.UNDOS, "note", undo)
+
+    def remember(text, done, error=None, wait=None):
+        loop.finish(here.remember({"do": "note", "text": text, "done": done, "error": error, "wait": wait}))
+
+    return remember
 
 
 # -- firing
@@ -180,6 +188,7 @@ def tool(monkeypatch):
     def install(*answers):
         made = Tool(*answers)
         monkeypatch.setattr(changes, "output", made)
+        monkeypatch.setattr(undoing, "output", made)
         return made
 
     return install
@@ -237,19 +246,18 @@ def test_a_rule_whose_removal_was_refused_is_still_in_place(loop, here, fire, to
 # -- undoing
 
 
-def test_the_last_is_undone_first_and_a_failure_stops_nothing(loop, here):
+def test_the_last_is_undone_first_and_a_failure_stops_nothing(loop, here, remember):
     done = []
     for text, error in (("first", None), ("second", OSError("no")), ("third", None)):
-        remember(here, text, done, error)
-    here.remember(None)
+        remember(text, done, error)
     assert loop.finish(here.undo()).value == (["third", "first"], ["second (no)"])
     assert done == ["third", "first"]
 
 
-def test_two_who_undo_do_it_in_one_order(loop, here, ended):
+def test_two_who_undo_do_it_in_one_order(loop, here, remember, ended):
     done = []
-    remember(here, "first", done)
-    remember(here, "second", done, wait=Wait())
+    remember("first", done)
+    remember("second", done, wait=Wait())
     first, second = type(ended)(), type(ended)()
     task = loop.spawn(here.undo(), first)
     loop.spawn(here.undo(), second)
@@ -260,17 +268,17 @@ def test_two_who_undo_do_it_in_one_order(loop, here, ended):
     assert second.value == ([], [])
 
 
-def test_what_does_not_end_is_left_behind_by_the_deadline_and_the_rest_undone(loop, here, ended):
+def test_what_does_not_end_is_left_behind_by_the_deadline_and_the_rest_undone(loop, here, remember, ended):
     done = []
-    remember(here, "first", done)
-    remember(here, "stuck", done, wait=Wait())
+    remember("first", done)
+    remember("stuck", done, wait=Wait())
     loop.spawn(here.undo(), ended, deadline=0)
     loop.serve(0)
     assert ended.value == (["first"], ["stuck (timeout)"])
 
 
-def test_who_waits_for_the_undoing_of_another_can_be_interrupted(loop, here, ended):
-    remember(here, "stuck", [], wait=Wait())
+def test_who_waits_for_the_undoing_of_another_can_be_interrupted(loop, here, remember, ended):
+    remember("stuck", [], wait=Wait())
     first = type(ended)()
     tasks = [loop.spawn(here.undo(), done) for done in (first, ended)]
     tasks[1].interrupt("timeout")
@@ -331,14 +339,16 @@ def serving(self, loop, argv, name=""):
 
 def test_a_private_folder_is_ours_and_goes_with_all_in_it(loop, monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.chdir(tmp_path)
-    folder, (text, undo) = private_folder("run")
+    change = private_folder("run")
+    folder = change.undo["path"]
+    loop.finish(change.make())
     assert os.stat(folder).st_mode & 0o777 == 0o700
     assert os.getcwd() == os.path.realpath(folder)
-    assert text == f"rm -r {folder}"
-    changes.file(folder, "a.txt", "hi", executable=False)
-    loop.finish(undo())
+    assert change.undo["text"] == f"rm -r {folder}"
+    loop.finish(changes.file(folder, "a.txt", "hi", executable=False).make())
+    loop.finish(undoing.carry_out(loop, change.undo))
+    loop.finish(undoing.carry_out(loop, change.undo))
     assert os.listdir(tmp_path) == []
     assert os.getcwd() == "/"
 

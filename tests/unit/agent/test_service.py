@@ -12,6 +12,7 @@ import pytest
 from orchestrator.agent import changes, protocol, service
 from orchestrator.agent.capture import Capture
 from orchestrator.agent.loop import now_ns
+from orchestrator.agent.safety import undoing
 from orchestrator.agent.service import Service
 from orchestrator.agent.tasks import Wait
 
@@ -72,14 +73,14 @@ class Agent:
         return self.ask(protocol.PREPARE, run="run", actions=list(actions), **more)
 
     def remember(self, text="a change", error=None, wait=None):
-        def steps():
-            if wait is not None:
-                yield wait
-            if error is not None:
-                raise error
-            self.undone.append(text)
+        self.loop.finish(self.service.host.remember({"do": "note", "text": text, "error": error, "wait": wait}))
 
-        self.service.host.remember((text, steps))
+    def note(self, _loop, undo, _certain):
+        if undo.get("wait") is not None:
+            yield undo["wait"]
+        if undo.get("error") is not None:
+            raise undo["error"]
+        self.undone.append(undo["text"])
 
     def leaves(self):
         service.run(self.loop, self.service)
@@ -88,8 +89,9 @@ class Agent:
 
 
 @pytest.fixture
-def agent(loop):
+def agent(loop, monkeypatch):
     made = Agent(loop)
+    monkeypatch.setitem(undoing.UNDOS, "note", made.note)
     yield made
     made.ours.close()
     made.theirs.close()
@@ -99,15 +101,11 @@ def agent(loop):
 def change(agent, monkeypatch):
     """Stands for a sysctl: a change whose undo is noted."""
 
-    def sysctl(key, value):
-        def undo():
-            agent.undone.append(key)
-            return
-            yield
+    def made():
+        return
+        yield
 
-        return f"{key} = old", undo
-
-    monkeypatch.setattr(changes, "sysctl", sysctl)
+    monkeypatch.setattr(changes, "sysctl", lambda key, _value: changes.Change({"do": "note", "text": key}, made))
 
 
 # -- asks and answers
@@ -212,7 +210,7 @@ def test_a_run_that_could_not_be_prepared_is_undone_nevertheless(agent, monkeypa
     first = changes.sysctl
     monkeypatch.setattr(changes, "sysctl", lambda key, value: first(key, value) if key == "good" else refuse())
     assert agent.prepare(sysctl={"good": 1, "bad": 1})["error"] == "the driver says no"
-    assert agent.ask(protocol.FINISH)["ok"]["undone"] == ["good = old"]
+    assert agent.ask(protocol.FINISH)["ok"]["undone"] == ["good"]
 
 
 def test_a_parameter_that_this_host_lacks(agent):
@@ -224,7 +222,7 @@ def test_a_parameter_that_this_host_lacks(agent):
 def test_links_come_up_on_a_kernel_that_lacks_a_parameter_of_theirs(agent, monkeypatch):
     written = []
     monkeypatch.setattr(changes, "read_sysctl", lambda key: None if "ipv6" in key else "0")
-    monkeypatch.setattr(changes, "sysctl", lambda key, value: written.append((key, value)))
+    monkeypatch.setattr(changes, "write_sysctl", lambda key, value: written.append((key, value)))
     answer = agent.ask(protocol.LINES, sysctl={"net.ipv6.conf.all.disable_ipv6": "1", "net.ipv4.ip_forward": "1"})
     assert "ok" in answer
     assert written == [("net.ipv4.ip_forward", "1")]
@@ -365,7 +363,7 @@ def whole(monkeypatch, loop, wakeup):
         ours, theirs = socket.socketpair()
         for ask in asks:
             ours.send(json.dumps(ask).encode() + b"\n")
-        service.serve(theirs.fileno(), theirs.fileno(), **greeting)
+        service.serve(theirs.fileno(), theirs.fileno(), greeting)
         theirs.close()
         said = b""
         while piece := ours.recv(1 << 20):

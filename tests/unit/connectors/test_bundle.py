@@ -2,37 +2,67 @@
 
 import ast
 import hashlib
-import json
+import marshal
+import sys
+import types
+import zlib
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
-from orchestrator.connectors.bundle import bootstrap, bundle
+from orchestrator.connectors.bundle import GUARDIAN, bootstrap, bundle
 
 AGENT = Path(__file__).resolve().parents[3] / "orchestrator" / "agent"
 
 
+def tables():
+    data = bundle()
+    return [marshal.loads(zlib.decompress(part)) for part in (data[: data.text_bytes], data[data.text_bytes :])]
+
+
 def test_every_module_of_the_agent_and_nothing_else():
-    sources = json.loads(bundle())
-    modules = {f"orchestrator.agent.{path.stem}": path.read_text() for path in AGENT.glob("*.py") if path.stem != "__init__"}
-    assert sources == {"orchestrator": "", "orchestrator.agent": (AGENT / "__init__.py").read_text(), **modules}
+    expected = {"orchestrator": b"", "orchestrator.__init__": b""}
+    for path in AGENT.rglob("*.py"):
+        name = ".".join(("orchestrator", *path.relative_to(AGENT.parent).with_suffix("").parts))
+        expected[name.removesuffix(".__init__")] = path.read_bytes()
+        if path.stem == "__init__":
+            expected[name] = b""
+    assert tables()[0] == expected
 
 
 def test_its_bytes_are_in_the_order_of_the_names():
-    names = list(json.loads(bundle()))
-    assert names == sorted(names)
+    assert [list(table) for table in tables()] == [sorted(tables()[0])] * 2
     assert bundle() is bundle()
-    assert bundle().isascii()
 
 
-def test_the_receiver_knows_length_and_hash():
-    text = bootstrap(b"1234567")
-    assert "d=take(7)\n" in text
-    assert hashlib.sha256(b"1234567").hexdigest() in text
-    assert "is_package=name in ['orchestrator', 'orchestrator.agent']" in text
-    assert "%" not in text
+def test_the_code_is_that_of_the_source_without_its_docstrings():
+    sources, code = tables()
+    assert sources.keys() == code.keys()
+    compiled = marshal.loads(code["orchestrator.agent.protocol"])
+    assert isinstance(compiled, types.CodeType)
+    names: dict[str, object] = {"__name__": "protocol"}
+    exec(compiled, names)
+    assert names["VERSION"] == 1
+    assert names.get("__doc__") is None
+
+
+def test_the_receiver_knows_length_hash_and_whose_code_it_is():
+    text = bootstrap(bundle())
+    assert f"d=take({len(bundle())})\n" in text
+    assert hashlib.sha256(bundle()).hexdigest() in text
+    assert f'("{MAGIC_NUMBER.hex()}","{sys.implementation.cache_tag}")' in text
+    assert f"d[{bundle().text_bytes}:]" in text
+    assert "{" not in text
+
+
+def test_the_receiver_begins_where_it_is_told():
+    assert bootstrap(bundle()).endswith("from orchestrator.agent.service import main\nmain()\n")
+    assert bootstrap(bundle(), GUARDIAN).endswith("from orchestrator.agent.guardian import main\nmain()\n")
 
 
 def test_the_receiver_imports_the_standard_library_only():
-    tree = ast.parse(bootstrap(b""))
+    tree = ast.parse(bootstrap(bundle()))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     given = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert (named, given) == ({"os", "sys", "hashlib", "json"}, {"importlib.machinery", "orchestrator.agent.service"})
+    assert named == {"os", "sys", "marshal", "zlib"}
+    machinery = {"importlib.machinery", "_frozen_importlib_external", "_sha2", "_sha256", "hashlib"}
+    assert given == {*machinery, "orchestrator.agent.service"}

@@ -1,0 +1,296 @@
+"""The process that stays beside the agent on a real host, and undoes when the agent cannot.
+
+::
+
+    sshd -- python3: the guardian -- fork --> the agent, on standard input and output
+                +---------- socket pair ----------+
+
+The agent tells each undo before it makes the change, and every second that it lives. When it dies, or is silent because it was stopped,
+the guardian kills it and everything that it left, undoes in reverse, writes what became of the run into the journal, says goodbye on
+standard error (standard output may end in the middle of a line), lets go of the lock, and leaves. What a change is it does not know: undos
+are data. The surprising fact: silence is counted in looks, not in time, so a guardian that was stopped together with its agent, and goes
+on with it, does not kill it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+
+from . import protocol
+from .channel import Channel
+from .loop import Loop, caught, now_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any, NoReturn
+
+    from .tasks import Steps
+
+    Frame = dict[str, Any]
+
+LOOK_NS = 1_000_000_000
+LOOKS = 10
+"""So many looks without a sign of life, and the agent counts as stopped."""
+SPARE_NS = 2_000_000_000
+ASKED_NS = 10_000_000_000
+"""How long the agent may take to leave when it was asked to."""
+LAST_WORDS_S = 2
+LONGEST_WORDS = 30_000
+KEEP_NS = 24 * 3600 * 1_000_000_000
+"""How long the outcome of a run waits for somebody to ask for it."""
+
+
+class Guardian:
+    """One agent's guardian, at its end ``fd`` of their socket pair; ``agent`` is the agent's process id."""
+
+    def __init__(self, loop: Loop, fd: int, agent: int) -> None:
+        self.undos: dict[int, Frame] = {}
+        self.facts: Frame = {}
+        self._loop = loop
+        self._agent = agent
+        self._lock: Any = None
+        self._journal: Any = None
+        self._adopts = False
+        self._doubts: dict[int, str] = {}
+        self._missed = 0
+        self._heard = True
+        self._bye: Frame | None = None
+        self._ending = False
+        os.set_blocking(fd, False)
+        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over("the agent died"))
+        loop.on_signal = self._signalled
+        loop.call_at(now_ns() + LOOK_NS, self._look)
+
+    # -- what the agent asks
+
+    def _line(self, line: bytes) -> None:
+        frame = json.loads(line)
+        self._heard = True
+        try:
+            answer = _ASKS[frame["ask"]](self, frame)
+        except _Later:
+            pass
+        except Exception as error:
+            if "id" in frame:
+                text = str(error) if not isinstance(error, OSError) else f"the journal of this host: {error.strerror}"
+                self._send({"id": frame["id"], "error": text, "kind": type(error).__name__})
+        else:
+            if "id" in frame:
+                self._send({"id": frame["id"], "ok": answer})
+
+    def _send(self, frame: Frame) -> None:
+        if not self._ending:
+            self.channel.send(frame)
+
+    def _beat(self, _frame: Frame) -> None:
+        """It lives."""
+
+    def _hold(self, frame: Frame) -> Frame:
+        from .safety import processes, state
+        from .safety.journal import Journal, journals
+
+        run = state.checked(frame["run"])
+        now_unix_ns = time.time_ns()
+        facts: Frame = {"run": run, "who": str(frame["who"])[:200], "since_ns": now_unix_ns}
+        facts.update(guardian=processes.who(os.getpid()), agent=processes.who(self._agent))
+        lock = state.Lock(facts)
+        try:
+            for told in journals(lock.folder):
+                told.must_be_empty()
+                if now_unix_ns - os.lstat(told.path).st_mtime_ns > KEEP_NS:
+                    os.unlink(told.path)
+            self._journal = Journal(lock.folder, run, facts)
+        except Exception:
+            lock.release()
+            raise
+        self._lock, self.facts = lock, facts
+        self._adopts = processes.adopt_orphans()
+        return dict(facts, lock=lock.path, journal=self._journal.path, folder=lock.folder, adopts=self._adopts)
+
+    def _remember(self, frame: Frame) -> None:
+        self._journal.write({"remember": frame["number"], "undo": frame["undo"]})
+        self.undos[frame["number"]] = frame["undo"]
+
+    def _forget(self, frame: Frame) -> None:
+        if self.undos.pop(frame["number"], None) is not None:
+            self._journal.try_to_write({"forget": frame["number"]})
+
+    def _doubt(self, frame: Frame) -> None:
+        self._doubts[frame["number"]] = frame["what"]
+        self._loop.call_at(now_ns() + int(protocol.CONFIRM_S * 1e9) + SPARE_NS, self._despair, frame["number"])
+
+    def _settle(self, frame: Frame) -> None:
+        self._doubts.pop(frame["number"], None)
+
+    def _despair(self, number: int) -> None:
+        if number in self._doubts:
+            self.take_over("the agent did not take back a change that was not confirmed")
+
+    def _sweep(self, frame: Frame) -> None:
+        self._loop.spawn(self._end_orphans(), lambda value, _error: self._send({"id": frame["id"], "ok": value}))
+        raise _Later
+
+    def _end_orphans(self) -> Steps[list[str]]:
+        from .safety import processes
+
+        return (yield from processes.end(lambda: self._left(but=self._agent)))
+
+    def _take_bye(self, frame: Frame) -> None:
+        self._bye = frame
+
+    # -- the end
+
+    def _signalled(self, number: int) -> None:
+        """Asked to end: the agent undoes and leaves by itself, if it can."""
+        reason = f"signal {number}"
+        self._send({"leave": reason})
+        self._loop.call_at(now_ns() + ASKED_NS, self.take_over, f"{reason}, and the agent did not leave")
+
+    def _look(self) -> None:
+        self._missed = 0 if self._heard else self._missed + 1
+        self._heard = False
+        if self._missed >= LOOKS:
+            self.take_over("the agent was silent: it was stopped, or its host has too much to do")
+        elif not self._ending:
+            self._loop.call_at(now_ns() + LOOK_NS, self._look)
+
+    def take_over(self, reason: str) -> None:
+        """End the agent, if it has not ended, and do what it can do no more. Once."""
+        if not self._ending:
+            self._ending = True
+            self._loop.spawn(self._end(reason), lambda _value, _error: self._loop.stop())
+
+    def _end(self, reason: str) -> Steps[None]:
+        from .safety import processes, undoing
+
+        _kill(self._agent)
+        still = yield from processes.end(lambda: self._left(but=0))
+        undone, failed = yield from undoing.all_back(self._loop, [self.undos[number] for number in sorted(self.undos, reverse=True)])
+        failed = still + failed
+        bye = self._bye or {}
+        if self._doubts:
+            reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
+        outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
+        self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
+        if not bye and self._lock is not None:
+            _say(dict(outcome, tell=protocol.GOODBYE))
+        if self._lock is not None:
+            self._lock.release()
+
+    def _close_journal(self, outcome: Frame, *, quiet: bool) -> None:
+        if self._journal is None:
+            return
+        if quiet:
+            self._journal.remove()
+            return
+        if not outcome["not_undone"]:
+            for number in self.undos:
+                self._journal.try_to_write({"forget": number})
+        self._journal.try_to_write({"ended": outcome["reason"], "undone": outcome["undone"], "not_undone": outcome["not_undone"]})
+        self._journal.close()
+
+    def _left(self, but: int) -> list[int]:
+        """What the agent left: where orphans do not come to us, found by the run's id."""
+        from .safety import processes
+
+        found = processes.descendants(os.getpid(), but)
+        if not self._adopts and self.facts:
+            kin = processes.descendants(but) if but else []
+            found += [pid for pid in processes.labelled(self.facts["run"]) if pid not in found and pid not in kin]
+        return found
+
+
+class _Later(Exception):
+    """The answer comes when it is known."""
+
+
+_ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
+    "beat": Guardian._beat,  # noqa: SLF001  the class's own table
+    "hold": Guardian._hold,  # noqa: SLF001
+    "remember": Guardian._remember,  # noqa: SLF001
+    "forget": Guardian._forget,  # noqa: SLF001
+    "doubt": Guardian._doubt,  # noqa: SLF001
+    "settle": Guardian._settle,  # noqa: SLF001
+    "sweep": Guardian._sweep,  # noqa: SLF001
+    "bye": Guardian._take_bye,  # noqa: SLF001
+}
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass
+
+
+def _say(frame: Frame) -> None:
+    """The last words, on standard error; whoever does not read them does not keep us."""
+    data = json.dumps(frame).encode()
+    if len(data) > LONGEST_WORDS:
+        data = json.dumps(dict(frame, undone=[f"{len(frame['undone'])} changes"])).encode()
+    signal.signal(signal.SIGALRM, _enough)
+    signal.alarm(LAST_WORDS_S)
+    try:
+        os.write(2, data + b"\n")
+    except OSError:
+        pass
+    signal.alarm(0)
+
+
+def _enough(_signal: int, _frame: FrameType | None) -> None:
+    raise OSError("nobody listens")
+
+
+def main() -> None:
+    """Fork the agent onto standard input and output, and be its guardian."""
+    ours, theirs = socket.socketpair()
+    agent = os.fork()
+    if agent == 0:
+        ours.close()
+        _be_agent(theirs)
+    theirs.close()
+    _be_guardian(ours, agent)
+
+
+def _be_agent(sock: socket.socket) -> NoReturn:
+    status = 1
+    try:
+        os.setsid()
+        from . import service
+
+        service.main(sock.fileno())
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _be_guardian(sock: socket.socket, agent: int) -> None:
+    try:
+        os.setsid()
+    except OSError:
+        pass  # sshd has done it
+    os.chdir("/")
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, caught)
+    loop = Loop()
+    guardian = Guardian(loop, sock.fileno(), agent)
+    while True:
+        try:
+            loop.run()
+        except Exception as error:
+            guardian.take_over(f"a fault in the guardian: {type(error).__name__}: {error}")
+        else:
+            return

@@ -1,0 +1,109 @@
+"""What a run started on this host, found again and ended: by descent from the guardian, and by the run's id in the environment.
+
+Nothing here knows undos. The surprising fact: a daemon that forked twice is nobody's child, except where the guardian is a *subreaper*
+(prctl(2), PR_SET_CHILD_SUBREAPER): there it becomes the guardian's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from orchestrator.agent.loop import now_ns
+from orchestrator.agent.tasks import Wait
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.agent.tasks import Steps
+
+LABEL = "ORCHESTRATE_RUN"
+END_NS = 4_000_000_000
+_PAUSE_NS = 3_000_000
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def adopt_orphans() -> bool:
+    """Become the parent of whatever our descendants leave behind; gives whether that was possible."""
+    try:
+        import ctypes
+
+        return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat (proc(5)) from the third on: state, parent, ...; empty where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def since(pid: int) -> int:
+    """When a process began, in clock ticks since the host did: with its number, who it is. 0 where there is none, or only its remains."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else 0
+
+
+def lives(who: dict[str, int]) -> bool:
+    """Whether the process of this ``pid`` still is the one that began ``since``."""
+    return bool(who) and since(who["pid"]) == who["since"] != 0
+
+
+def who(pid: int) -> dict[str, int]:
+    """What tells a process from another that may get its number later."""
+    return {"pid": pid, "since": since(pid)}
+
+
+def _all() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def descendants(root: int, but: int = 0) -> list[int]:
+    """Everything that descends from ``root`` and has not ended, but not the process ``but`` nor what descends from it."""
+    children: dict[int, list[int]] = {}
+    for pid in _all():
+        fields = _stat(pid)
+        if fields and fields[0] not in "ZX":
+            children.setdefault(int(fields[1]), []).append(pid)
+    found: list[int] = []
+    parents = [root]
+    while parents:
+        for pid in children.get(parents.pop(), ()):
+            if pid != but:
+                found.append(pid)
+                parents.append(pid)
+    return found
+
+
+def labelled(run: str) -> list[int]:
+    """Everything that was started with the run's id in its environment, but not ourselves."""
+    label = f"{LABEL}={run}\0".encode()
+    found = []
+    for pid in _all():
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if label in file.read() and pid != os.getpid() and since(pid):
+                    found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def end(find: Callable[[], list[int]]) -> Steps[list[str]]:
+    """Kill what ``find`` finds until it finds nothing, but not for ever: as a task, which gives what could not be ended, in words."""
+    until = now_ns() + END_NS
+    while True:
+        left = find()
+        if not left or now_ns() > until:
+            return [f"process {pid} is still there" for pid in left]
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        yield Wait(deadline=now_ns() + _PAUSE_NS)
