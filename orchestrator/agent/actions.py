@@ -198,7 +198,7 @@ def _signal(host: Host, action: Fields, running: Running) -> Added:
 def _snapshot(host: Host, action: Fields, running: Running) -> Added:
     texts: Fields = {}
     for tool in action["tools"]:
-        texts[tool] = yield from observe.ask(host.loop, tool)
+        texts[tool] = host.backdrop.without(tool, (yield from observe.ask(host.loop, tool)))
     return {"snapshots": texts, "sockets": host.sockets.facts()}
 
 

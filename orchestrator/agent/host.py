@@ -8,6 +8,7 @@ surprising fact: an action may be over before the call that begins it returns.
 from __future__ import annotations
 
 from .actions import ACTIONS, CUTTING, raised
+from .backdrop import Backdrop
 from .changes import ChangeRefused, Doubtful
 from .loop import now_ns
 from .safety import undoing
@@ -70,6 +71,7 @@ class Host:
         self.run = run
         self.folder = folder
         self.guard = guard
+        self.backdrop = Backdrop()
         self.sockets = Sockets()
         self.programs: dict[str, Program] = {}
         self.started: list[Program] = []

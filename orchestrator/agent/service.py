@@ -13,6 +13,7 @@ import signal
 
 from . import capture, changes, observe, protocol
 from .actions import set_up
+from .backdrop import Backdrop
 from .channel import Channel
 from .host import Host
 from .loop import Loop, calm, caught, hurry, now_ns, spin_until
@@ -166,6 +167,11 @@ class Service:
             self.loop.call_at(self.deadline_ns, self._overdue, self.deadline_ns)
         made = yield from self._set_up(frame)
         yield from host.confirm("what was set up before the run", made)
+        if frame.get("backdrop"):
+            from .survey import our_end
+
+            host.backdrop = Backdrop(our_end())
+            yield from host.backdrop.take(self.loop, frame["backdrop"])
 
     def _folders(self) -> tuple[str, ...]:
         held = self.guard.held if self.guard is not None else None
@@ -236,7 +242,8 @@ class Service:
             answer["text"] = program.stdout.text() + program.stderr.text()
             answer["clipped"] = program.clipped
         else:
-            answer["text"] = yield from observe.ask(self.loop, frame["tool"])
+            text = yield from observe.ask(self.loop, frame["tool"])
+            answer["text"] = self.host.backdrop.without(frame["tool"], text)
         return dict(answer, at_ns=now_ns(), sockets=self.host.sockets.facts())
 
     def environment(self, number: int, frame: Frame) -> None:

@@ -178,19 +178,18 @@ def _route(told: Facts) -> Facts:
 
 def _control(interfaces: list[Facts]) -> Facts:
     """Our end of the SSH connection, and the interface that has its address (none where a translator is between)."""
-    address = _our_end()
-    bare = address.rpartition("::ffff:")[2] if "." in address else address.partition("%")[0]
-    holders = [one["name"] for one in interfaces if bare in (held.partition("/")[0] for held in one["addresses"])]
-    return {"address": bare, "interface": holders[0] if holders else ""} if address else {}
+    address = our_end()
+    holders = [one["name"] for one in interfaces if address in (held.partition("/")[0] for held in one["addresses"])]
+    return {"address": address, "interface": holders[0] if holders else ""} if address else {}
 
 
-def _our_end() -> str:
-    """The third word of ``SSH_CONNECTION``, from the nearest ancestor that has it."""
+def our_end() -> str:
+    """Our address of the connection by which the controller came: the third word of ``SSH_CONNECTION``, from the nearest ancestor with it."""
     pid = str(os.getpid())
     for _ in range(_ANCESTORS):
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (\S+)", text(f"/proc/{pid}/environ"))
         if found:
-            return found[1]
+            return found[1].rpartition("::ffff:")[2] if "." in found[1] else found[1].partition("%")[0]
         parent = re.search(r"^PPid:\s*(\d+)", text(f"/proc/{pid}/status"), re.MULTILINE)
         if parent is None or parent[1] == "0":
             break

@@ -24,7 +24,8 @@ from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdu
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, CaptureRecord, HostClock, HostRecord
 from orchestrator.model.words.actions import Action, Iptables, Run, Snapshot, Start, typed
-from orchestrator.model.words.expectations import ToolExpectation
+from orchestrator.model.words.expectations import Live, ToolExpectation
+from orchestrator.readings import live
 
 _GRACE_S = 2.0
 _PREPARE_S = 10.0
@@ -115,8 +116,17 @@ class Part:
             "setup": [{"words": one.words, "undo": one.undo} for one in self._wanted.setup],
             "folder": self._session.hello.get("folder"),
             "private": any(action["action"]["do"] in ("file", "start", "run") for action in actions),
+            "backdrop": self._looks(actions),
             "neighbours": self._neighbours([action["action"]["do"] for action in actions]),
         }
+
+    def _looks(self, actions: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The tools that this host is looked at with, where it has sockets that are not the lab's."""
+        if self._plan.testbed.kind == "netns":
+            return []
+        snapshots = {tool for action in actions if action["action"]["do"] == "snapshot" for tool in action["action"]["tools"]}
+        asked = {live.source_of(e) for step in self._plan.steps for e in step.expect if isinstance(e, Live) and e.host == self.host}
+        return sorted(snapshots | asked)
 
     def _neighbours(self, acts: Sequence[str]) -> str:
         """The names that programs may call other hosts by; hosts of this machine have them from the beginning."""
