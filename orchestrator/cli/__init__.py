@@ -42,7 +42,9 @@ for _command in (
     kept.show,
     kept.list_runs,
     kept.shell,
+    machines.trust,
     machines.doctor,
+    machines.clean,
 ):
     cli.add_command(_command)
 

@@ -70,3 +70,28 @@ class Checkup(Record, frozen=True, kw_only=True):
         """The worst of its findings."""
         order = tuple(Level)
         return max((finding.level for finding in self.findings), key=order.index, default=Level.GOOD)
+
+
+class LeftRun(Record, frozen=True, kw_only=True):
+    """A run that a machine knows of: whose (``who``) and since when, whether it goes on, else what became of it and was put back."""
+
+    run: str
+    who: str = ""
+    since_ns: int = 0
+    alive: bool = False
+    undone: tuple[str, ...] = ()
+    not_undone: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Left(Record, frozen=True, kw_only=True):
+    """What earlier runs left on one machine, and is gone now; ``problem`` says why that could not be found out.
+
+    ``rules`` and ``folders`` bore the label of a run that nothing else was known of.
+    """
+
+    machine: str
+    runs: tuple[LeftRun, ...] = ()
+    rules: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    problem: str = ""

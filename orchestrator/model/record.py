@@ -151,7 +151,8 @@ class HostClock(Record, frozen=True, kw_only=True):
 class HostRecord(Record, frozen=True, kw_only=True):
     """What a host was like and how it was left: its environment (kernel, tools, sysctls, offloads), what was undone, what was not.
 
-    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``). ``clock`` is ``None`` where the
+    ``left_out`` says what this machine could not give it of a view of its own (``/proc``, ``/etc/hosts``). ``fate`` is what the guardian
+    of a host that was ``lost`` told afterwards: why it put everything back. ``clock`` is ``None`` where the
     host has the controller's own clock.
     """
 
@@ -162,6 +163,7 @@ class HostRecord(Record, frozen=True, kw_only=True):
     undone: tuple[str, ...] = ()
     not_undone: tuple[str, ...] = ()
     lost: str = ""
+    fate: str = ""
     clock: HostClock | None = None
 
 

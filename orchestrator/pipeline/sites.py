@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.errors import UsageError
 from orchestrator.loading import load_inventory
-from orchestrator.model.inventory import Checkup, Machine
+from orchestrator.model.inventory import Checkup, Left, Machine
 from orchestrator.pipeline.jobs import Job
 from orchestrator.planning.mapping import map_hosts
+from orchestrator.testbeds.machines.cleaning import clean
 from orchestrator.testbeds.machines.doctor import examine
-from orchestrator.testbeds.machines.remote import Connections, Machines
+from orchestrator.testbeds.machines.remote import Machines
+from orchestrator.testbeds.machines.ways import Connections
+
+if TYPE_CHECKING:
+    from orchestrator.connectors.ssh.hostkeys.trusting import Fetched
 
 Ask = Callable[[str], Awaitable[str]]
 
@@ -41,6 +47,22 @@ async def examine_machines(machines: Sequence[Machine], ask: Ask | None) -> list
         return await examine(connections, machines, lambda tool, _system: tool)
     finally:
         await connections.close()
+
+
+async def clean_machines(machines: Sequence[Machine], ask: Ask | None, run: str, *, everything: bool) -> list[Left]:
+    """Take back what runs left on these machines; the account of each."""
+    connections = _connections(ask)
+    try:
+        return await clean(connections, machines, run, everything=everything)
+    finally:
+        await connections.close()
+
+
+async def shown_keys(machines: Sequence[Machine], ask: Ask | None) -> Fetched:
+    """The host keys that these machines and the bastions on the way show; what is behind a bastion that nobody trusts yet is not seen."""
+    from orchestrator.connectors.ssh.hostkeys.trusting import fetch
+
+    return await fetch(machines, ask)
 
 
 def _connections(ask: Ask | None) -> Connections:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from orchestrator.model.inventory import Checkup
+from orchestrator.model.inventory import Checkup, Left
 from orchestrator.model.verdict import EXIT_CODES, LadderLine, Report, StepLine, Value, Verdict, worst
 from orchestrator.model.words.values import Json
 
@@ -21,6 +21,11 @@ def checkups_json(checkups: Sequence[Checkup]) -> bytes:
     """One object: machines, each with its level, findings and packages."""
     rows = [{**msgspec.to_builtins(checkup), "level": checkup.level} for checkup in checkups]
     return msgspec.json.format(msgspec.json.encode({"machines": rows}), indent=2) + b"\n"
+
+
+def remains_json(remains: Sequence[Left]) -> bytes:
+    """One object: machines, each with the runs that it knew of."""
+    return msgspec.json.format(msgspec.json.encode({"machines": msgspec.to_builtins(tuple(remains))}), indent=2) + b"\n"
 
 
 def report_json(reports: Sequence[Report]) -> bytes:

@@ -17,7 +17,7 @@ from orchestrator.connectors.session import Session
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.inventory import Checkup, Machine
 from orchestrator.testbeds.machines.diagnosis import FEATURES, TOOLS, Health, Packages, diagnose, health_of, unreached
-from orchestrator.testbeds.machines.remote import Connection, Connections
+from orchestrator.testbeds.machines.ways import Connection, Connections
 
 _ASK_S = 15.0
 

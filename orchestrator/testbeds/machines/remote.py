@@ -11,46 +11,28 @@ import getpass
 import os
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.crowd import on_all
 from orchestrator.connectors.session import Session
-from orchestrator.errors import AgentError, HostErrors, OrchestratorError, TestbedError
+from orchestrator.errors import HostErrors, OrchestratorError, TestbedError
 from orchestrator.model.inventory import Machine
 from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
+from orchestrator.testbeds.machines.cleaning import ask_to_clean
 from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
+from orchestrator.testbeds.machines.ways import Connections
 
 KIND = "ssh"
 _SURVEY_S = 15.0
 _GUARD_S = 10.0
 _ACCOUNT_S = 30.0
 _AGAIN_S = 1.0
-
-
-class Connection(Protocol):
-    """The way to one machine."""
-
-    async def start_agent(self, host: str, *, root: bool) -> Session:
-        """An agent there, greeted."""
-
-
-class Connections(Protocol):
-    """The ways to all machines; each is opened once."""
-
-    async def to(self, machine: Machine) -> Connection:
-        """The way to a machine."""
-
-    async def prove(self, machine: Machine) -> None:
-        """Go the whole way once more, anew."""
-
-    async def close(self) -> None:
-        """End them all."""
 
 
 class Machines:
@@ -182,18 +164,13 @@ class RealHosts:
         connection = await self._connections.to(self._machines[name])
         session = await connection.start_agent(name, root=True)
         try:
-            asked = session.ask(protocol.CLEAN, run=self._run_id, all=False)
-            told = await session.wait_for_answer(asked, _GUARD_S, "tell what became of the run")
-            ours = next((run for run in told["runs"] if run["run"] == self._run_id), None)
-            if ours is None:
-                return {}
-            if ours["alive"]:
-                return None
-            return {"undone": tuple(map(str, ours["undone"])), "not_undone": tuple(map(str, ours["not_undone"]))}
-        except (KeyError, TypeError) as error:
-            raise AgentError(name, f"what it says of the run cannot be read: {error!r}") from None
+            left = await ask_to_clean(session, self._run_id)
         finally:
-            session.close()
+            await session.leave()
+        ours = next((run for run in left.runs if run.run == self._run_id), None)
+        if ours is None:
+            return {}
+        return None if ours.alive else {"undone": ours.undone, "not_undone": ours.not_undone, "fate": ours.reason}
 
     async def down(self) -> None:
         """End every agent, and wait until its guardian has gone too, so that the next run finds the machine free."""
