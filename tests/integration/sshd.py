@@ -73,7 +73,7 @@ class Server:
             "PermitRootLogin prohibit-password",
             "PasswordAuthentication no",
             "KbdInteractiveAuthentication no",
-            "UsePAM no",
+            f"UsePAM {'no' if self._sudoers is None else 'yes'}",  # without PAM an account without a password is a locked one
             "StrictModes no",  # the test's folder is below /tmp
             "PidFile none",
             "LogLevel VERBOSE",

@@ -16,13 +16,14 @@ import asyncssh
 from orchestrator.connectors.ssh.handshake import Handshake, closed, shake_hands
 from orchestrator.connectors.ssh.keys import Ask, KeyRing
 from orchestrator.connectors.ssh.refusals import Refused
-from orchestrator.connectors.ssh.routes import Leg, Route
+from orchestrator.connectors.ssh.routes import Route
 
 AT_ONE_SERVER = 8
 AT_ALL = 32
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 
+Chain = tuple[tuple[str, int, str], ...]
 Line = tuple[asyncssh.SSHClientConnection, Handshake]
 T = TypeVar("T")
 
@@ -55,9 +56,9 @@ class Dialer:
     def __init__(self, ask: Ask | None, patience_s: float) -> None:
         self._ring = KeyRing(ask)
         self._patience_s = patience_s
-        self._gates: dict[Route, asyncio.Semaphore] = {}
+        self._gates: dict[Chain, asyncio.Semaphore] = {}
         self._all = asyncio.Semaphore(AT_ALL)
-        self._bastions: dict[Route, asyncio.Task[Line]] = {}
+        self._bastions: dict[Chain, asyncio.Task[Line]] = {}
 
     async def dial(self, route: Route, patience_s: float | None = None) -> Line:
         """A new line to the end of ``route``.
@@ -68,7 +69,7 @@ class Dialer:
 
     def handshakes(self, route: Route) -> tuple[Handshake, ...]:
         """How the lines to the bastions of ``route`` are, first one first."""
-        tasks = [self._bastions.get(route[:length]) for length in range(1, len(route))]
+        tasks = [self._bastions.get(chain(route[:length])) for length in range(1, len(route))]
         return tuple(task.result()[1] for task in tasks if task is not None and _well(task))
 
     async def _once(self, route: Route) -> Line:
@@ -84,22 +85,26 @@ class Dialer:
         """
         if not route:
             return None
-        task = self._bastions.get(route)
+        task = self._bastions.get(chain(route))
         if task is None or (task.done() and not (_well(task) and task.result()[1].lost is None)):
-            task = self._bastions[route] = asyncio.ensure_future(self.dial(route))
+            task = self._bastions[chain(route)] = asyncio.ensure_future(self.dial(route))
         return (await asyncio.shield(task))[0]
 
     async def close(self) -> None:
         """End the lines to the bastions, the farthest first."""
-        for route in sorted(self._bastions, key=len, reverse=True):
-            await put_down(self._bastions[route])
+        for places in sorted(self._bastions, key=len, reverse=True):
+            await put_down(self._bastions[places])
         self._bastions.clear()
 
 
-def _server(route: Route) -> Route:
-    """What makes it the same server: the way to it and where it listens, whoever is asked for there."""
-    last = Leg(who="", asked="", host=route[-1].host, port=route[-1].port, user="")
-    return (*route[:-1], last)
+def chain(route: Route) -> Chain:
+    """What makes it the same way: where each server listens, and as whom it is met; not by which files of keys."""
+    return tuple((leg.host, leg.port, leg.user) for leg in route)
+
+
+def _server(route: Route) -> Chain:
+    """What makes it the same server, whoever is met there."""
+    return (*chain(route[:-1]), (route[-1].host, route[-1].port, ""))
 
 
 def _well(task: asyncio.Task[Line]) -> bool:

@@ -50,10 +50,10 @@ def refused(error: Exception, leg: Leg, handshake: Handshake) -> Refused:  # noq
         return _not_forwarded(error, where)
     if isinstance(error, TimeoutError):
         return _hung(where, handshake)
+    if isinstance(error, asyncssh.ConnectionLost) or (isinstance(error, OSError) and handshake.connected):
+        return _dropped(str(error), where, handshake)
     if isinstance(error, OSError):
         return _no_way(error, leg, where)
-    if isinstance(error, asyncssh.ConnectionLost):
-        return _dropped(error, where, handshake)
     if isinstance(error, asyncssh.Error):
         return Refused(f"{where} ended the handshake: {readable(error.reason)}")
     return Refused(f"the SSH configuration for {where} does not work: {readable(str(error))}")
@@ -147,12 +147,12 @@ def _no_way(error: OSError, leg: Leg, where: str) -> Refused:
     return Refused(f"{where} cannot be connected to: {reason}{advice}", again=bool(_PASSING.intersection(numbers)))
 
 
-def _dropped(error: asyncssh.ConnectionLost, where: str, handshake: Handshake) -> Refused:
-    if "timeout" in error.reason.lower():
+def _dropped(reason: str, where: str, handshake: Handshake) -> Refused:
+    if "timeout" in reason.lower():
         return _hung(where, handshake)
     if not handshake.version:
         return Refused(f"{where} hangs up before it greets: {PENALTY}", again=True)
-    return Refused(f"{where} hung up in the middle of the handshake: {readable(error.reason)}")
+    return Refused(f"{where} hung up in the middle of the handshake: {readable(reason)}")
 
 
 def readable(text: str) -> str:
