@@ -301,6 +301,40 @@ def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
     enter(host, live.hosts[host], words, user_namespace=live.user_namespace)
 
 
+@cli.command()
+@click.option(
+    "-i", "--inventory", default="inventory.yaml", show_default=True, metavar="FILE", help="The machines, in Ansible's YAML form."
+)
+@click.option("--limit", multiple=True, metavar="NAME", help="Only this machine or group; may be given several times.")
+@click.option("--dry-run", is_flag=True, help="Only look, and print what would be run.")
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each machine as JSON.")
+def prepare(inventory: str, limit: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    """Install the programs of labs on the machines of an inventory, once; needs sudo or root there."""
+    from pathlib import Path
+
+    from orchestrator.loading import load_inventory
+    from orchestrator.testbeds.preparing import machines
+
+    wanted = machines.chosen(load_inventory(Path(inventory)), limit)
+    person = machines.Person(tell=lambda line: click.echo(line, err=as_json), ask=_ask if sys.stdin.isatty() else None)
+    outcomes = machines.prepare(wanted, person, dry_run=dry_run)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
+    else:
+        width = max(len(outcome.machine) for outcome in outcomes)
+        for outcome in outcomes:
+            click.echo(f"{outcome.machine:{width}}  {outcome.result:13}  {outcome.text}")
+    _leave(OrchestratorError.exit_code if any(outcome.result == machines.FAILED for outcome in outcomes) else 0)
+
+
+def _ask(question: str) -> str:
+    import getpass
+
+    return getpass.getpass(question)
+
+
 def main(server: ForkServer | None = None) -> None:
     """Obey the command line; ``server`` makes the hosts of ``run``."""
     _guarded(lambda: _obey(server))
