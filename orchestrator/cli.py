@@ -331,8 +331,17 @@ def prepare(inventory: str, limit: tuple[str, ...], *, dry_run: bool, as_json: b
 
 def _ask(question: str) -> str:
     import getpass
+    import signal
 
-    return getpass.getpass(question)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # getpass gives the terminal its echo back; to leave at once would not
+    try:
+        return getpass.getpass(question)
+    except (KeyboardInterrupt, EOFError):
+        raise Interrupted("\nstopped: nothing was installed") from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main(server: ForkServer | None = None) -> None:

@@ -10,6 +10,7 @@ import select
 import shutil
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,7 @@ class Lab:
             if "sudo's password on" in shown and not answered:
                 os.write(terminal, f"{answer}\n".encode())
                 answered = True
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
         os.close(terminal)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
 
@@ -200,7 +202,7 @@ def test_at_the_question_a_person_may_stop(lab):
     lab.inventory()
     code, told = lab.type("\x03")
     assert code == 130, told
-    assert "stopped" in told
+    assert "stopped: nothing was installed" in told
 
 
 def test_what_the_inventory_does_not_say_the_configuration_of_ssh_does(lab):
@@ -222,8 +224,10 @@ def test_what_the_inventory_does_not_say_the_configuration_of_ssh_does(lab):
 def test_without_fabric_it_says_what_to_install(tmp_path):
     path = tmp_path / "inventory.yaml"
     path.write_text("all: {hosts: {romeo: }}")
-    code = f"import sys; sys.modules['fabric'] = None; sys.argv = ['orchestrate', 'prepare', '-i', {str(path)!r}]; import orchestrator.cli as c; c.main()"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    code = "import sys; sys.modules['fabric'] = None; import orchestrator.cli as cli; cli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "prepare", "-i", path], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 3
     assert "python -m pip install 'lab-orchestrator[prepare]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from orchestrator.errors import Interrupted, OrchestratorError, TestbedError, Unreachable, UsageError
+from orchestrator.errors import OrchestratorError, TestbedError, Unreachable, UsageError
 from orchestrator.model.inventory import Inventory, Machine
 from orchestrator.testbeds.preparing.packages import Look, install_commands, look_command, packages, seen
 
@@ -69,7 +69,7 @@ def chosen(inventory: Inventory, limits: Sequence[str]) -> tuple[Machine, ...]:
 def prepare(machines: Sequence[Machine], person: Person, *, dry_run: bool) -> tuple[Outcome, ...]:
     """Look at all machines, ask for sudo's password once if one wants it, and install what is missing; a few machines at one time.
 
-    :raises Interrupted: a person stopped it; what a machine's package manager is doing then, ends with its connection.
+    One machine's failure is its own outcome; only what ``person.ask`` raises ends it all.
     """
     logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it would tell its own story on standard error
     reached = [_Reached(machine, person.tell) for machine in machines]
@@ -78,8 +78,6 @@ def prepare(machines: Sequence[Machine], person: Person, *, dry_run: bool) -> tu
         looked = list(pool.map(_looked, reached))
         password = None if dry_run else _password(reached, person)
         return tuple(pool.map(partial(_provided, password=password, dry_run=dry_run), reached, looked))
-    except KeyboardInterrupt:
-        raise Interrupted("stopped: a machine that was installing may have to be prepared again") from None
     finally:
         for one in reached:
             one.close()
