@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TRACED = "/events/sock/inet_sock_set_state/enable"
 _ANCESTORS = 8
 _MATCHES = ("comment", "conntrack", "statistic")
+_MANAGERS = ("apt-get", "dnf")
 _ROOMS = ("/", "/run", "/tmp")  # noqa: S108  looked at, not written to
 
 
@@ -108,11 +109,10 @@ def text(path: str) -> str:
 def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
     """What a doctor asks: programs, features, rights, and how much room there is (bytes, by folder)."""
     rooms = {folder: os.statvfs(folder) for folder in _ROOMS if os.path.isdir(folder)}
-    told = dict(line.split("=", 1) for line in text("/etc/os-release").splitlines() if "=" in line)
     return {
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
-        "system": " ".join(told[key].strip("\"'") for key in ("ID", "ID_LIKE") if key in told),
+        "manager": next((name for name in _MANAGERS if which(name)), ""),
         "root": can("root"),
         "tools": {name: path for name in tools for path in [which(name)] if path},
         "features": [name for name in features if can(name)],
@@ -184,7 +184,7 @@ def _control(interfaces: list[Facts]) -> Facts:
 
 
 def our_end() -> str:
-    """Our address of the connection by which the controller came: the third word of ``SSH_CONNECTION``, from the nearest ancestor with it."""
+    """Our address of the connection by which the controller came: the third word of ``SSH_CONNECTION``, of the nearest ancestor"""
     pid = str(os.getpid())
     for _ in range(_ANCESTORS):
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (\S+)", text(f"/proc/{pid}/environ"))

@@ -44,6 +44,7 @@ for _command in (
     kept.shell,
     machines.trust,
     machines.doctor,
+    machines.prepare,
     machines.clean,
 ):
     cli.add_command(_command)

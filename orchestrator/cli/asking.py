@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
+import signal
 from collections.abc import Awaitable, Callable
+
+from orchestrator.errors import Interrupted
 
 
 def at_terminal() -> Callable[[str], Awaitable[str]] | None:
@@ -21,3 +24,17 @@ def at_terminal() -> Callable[[str], Awaitable[str]] | None:
             return await asyncio.to_thread(getpass.getpass, f"{question}: ")
 
     return ask
+
+
+def now_at_terminal(question: str) -> str:
+    """The answer, at once.
+
+    :raises Interrupted: Ctrl-C, or the end of the input.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # getpass gives the terminal its echo back
+    try:
+        return getpass.getpass(question)
+    except (KeyboardInterrupt, EOFError):
+        raise Interrupted("\nstopped: nothing was installed") from None
+    finally:
+        signal.signal(signal.SIGINT, before)

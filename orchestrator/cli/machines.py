@@ -18,26 +18,14 @@ if TYPE_CHECKING:
 _limit = click.option("--limit", multiple=True, metavar="NAME", help="Only this machine or group.")
 
 
-def chosen(path: str, limit: Sequence[str]) -> tuple[Machine, ...]:
-    """The machines of an inventory, or those of it that are named, themselves or by their group.
-
-    :raises UsageError: there is none of that name.
-    """
+def _chosen(path: str, limit: Sequence[str]) -> tuple[Machine, ...]:
+    """The machines of an inventory, or those of it that are named."""
     from pathlib import Path
 
     from orchestrator.loading import load_inventory
+    from orchestrator.planning.mapping import chosen
 
-    inventory = load_inventory(Path(path))
-    if not limit:
-        return inventory.machines
-    known = {machine.name for machine in inventory.machines}
-    wanted: set[str] = set()
-    for name in limit:
-        if name not in known and name not in inventory.groups:
-            there = ", ".join([*sorted(known), *sorted(inventory.groups)])
-            raise UsageError(f"--limit {name}: {path} has no machine and no group of that name; there are {there}")
-        wanted.update(inventory.groups.get(name, ()), known & {name})
-    return tuple(machine for machine in inventory.machines if machine.name in wanted)
+    return chosen(load_inventory(Path(path)), limit)
 
 
 @click.command()
@@ -55,7 +43,7 @@ def doctor(inventory: str, limit: tuple[str, ...], *, as_json: bool) -> None:
     from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
     from orchestrator.reports.machine import checkups_json
 
-    checkups = asyncio.run(examine_machines(chosen(inventory, limit), at_terminal()))
+    checkups = asyncio.run(examine_machines(_chosen(inventory, limit), at_terminal()))
     if as_json:
         sys.stdout.buffer.write(checkups_json(checkups))
     else:
@@ -81,7 +69,7 @@ def clean(inventory: str, limit: tuple[str, ...], run: str, *, everything: bool,
 
     if run and everything:
         raise UsageError("--run ends one run, --all every run: say which")
-    remains = asyncio.run(clean_machines(chosen(inventory, limit), at_terminal(), run, everything=everything))
+    remains = asyncio.run(clean_machines(_chosen(inventory, limit), at_terminal(), run, everything=everything))
     if as_json:
         sys.stdout.buffer.write(remains_json(remains))
     else:
@@ -103,7 +91,7 @@ def trust(inventory: str, limit: tuple[str, ...], *, yes: bool, replace: bool) -
     from orchestrator.connectors.ssh.hostkeys.trusting import CHANGED, KNOWN, pin
     from orchestrator.pipeline.sites import shown_keys
 
-    machines = chosen(inventory, limit)
+    machines = _chosen(inventory, limit)
     path = machines[0].known_hosts[0]
     pinned = 0
     while True:
@@ -138,3 +126,26 @@ def _must_agree() -> None:
     )
     if input("Pin them? Type yes: ").strip().lower() != "yes":
         raise UsageError("nothing was pinned")
+
+
+@click.command()
+@inventory_option("The machines.")
+@_limit
+@click.option("--dry-run", is_flag=True, help="Only look, and print what would be run.")
+@click.option("--json", "as_json", is_flag=True, help="Print what became of each machine as JSON.")
+def prepare(inventory: str, limit: tuple[str, ...], *, dry_run: bool, as_json: bool) -> None:
+    """Install the programs of labs on machines, once; needs sudo or root there, and answers sudo's prompt."""
+    from orchestrator.cli.asking import now_at_terminal
+    from orchestrator.testbeds.preparing import machines
+
+    person = machines.Person(tell=lambda line: click.echo(line, err=as_json), ask=now_at_terminal if sys.stdin.isatty() else None)
+    outcomes = machines.prepare(_chosen(inventory, limit), person, dry_run=dry_run)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([outcome._asdict() for outcome in outcomes], indent=2))
+    else:
+        width = max(len(outcome.machine) for outcome in outcomes)
+        for outcome in outcomes:
+            click.echo(f"{outcome.machine:{width}}  {outcome.result:13}  {outcome.text}")
+    leave(TestbedError.exit_code if any(outcome.result == machines.FAILED for outcome in outcomes) else 0)

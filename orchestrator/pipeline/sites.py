@@ -44,7 +44,7 @@ async def examine_machines(machines: Sequence[Machine], ask: Ask | None) -> list
     """A checkup of each machine; what cannot be reached is found to be so."""
     connections = _connections(ask)
     try:
-        return await examine(connections, machines, lambda tool, _system: tool)
+        return await examine(connections, machines)
     finally:
         await connections.close()
 

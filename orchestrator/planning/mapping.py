@@ -33,6 +33,20 @@ def map_hosts(inventory: Inventory, topology: Topology, wishes: Sequence[str]) -
     return {host: machines[chosen[host]] for host in hosts}
 
 
+def chosen(inventory: Inventory, limits: Sequence[str]) -> tuple[Machine, ...]:
+    """The machines that ``limits`` name, by themselves or by a group; all where it is empty.
+
+    :raises UsageError: the inventory has no such name.
+    """
+    machines = {machine.name for machine in inventory.machines}
+    unknown = [name for name in limits if name not in machines and name not in inventory.groups]
+    if unknown:
+        known = ", ".join([*sorted(machines), *inventory.groups])
+        raise UsageError(f"--limit {unknown[0]}: {inventory.path} has no such machine or group (there are {known})")
+    wanted = {name for limit in limits or ("all",) for name in ([limit] if limit in machines else inventory.groups[limit])}
+    return tuple(machine for machine in inventory.machines if machine.name in wanted)
+
+
 def _taken(wish: str, hosts: Sequence[str], machines: Iterable[str], chosen: dict[str, str]) -> list[str]:
     """Put one wish into ``chosen``, or say what is wrong with it."""
     host, equals, machine = (part.strip() for part in wish.partition("="))

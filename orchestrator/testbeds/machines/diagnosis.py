@@ -5,16 +5,15 @@ The surprising fact: a wrong clock is no illness. Every time of a run is put on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from orchestrator.errors import TestbedError
 from orchestrator.model.inventory import Checkup, Finding, Level
 from orchestrator.model.words.values import Record
+from orchestrator.testbeds.preparing.packages import PACKAGES, packages
 
-TOOLS = ("ip", "ss", "iptables", "ip6tables", "tc", "lsof", "netstat", "nc", "tcpdump", "ethtool", "killall")
-"""The programs that labs of this kind rest on."""
 FEATURES = ("packet", "comment", "conntrack", "statistic", "netem", "tbf", "trace")
 """What a kernel may lack: sockets that see frames, three matches of iptables, two queueing disciplines, the trace of socket states."""
 
@@ -38,12 +37,12 @@ class Health(Record, frozen=True, kw_only=True):
     """What the agent on a machine told, and what was seen of it from here.
 
     ``root`` is whether the agent got an administrator's rights, ``refusal`` why not. ``free_bytes`` by folder. ``ahead_ns`` is by how much
-    its clock goes before ours. ``held`` names the run that has the machine now.
+    its clock goes before ours. ``manager`` installs packages there. ``held`` names the run that has the machine now.
     """
 
     kernel: str = ""
     python: str = ""
-    system: str = ""
+    manager: str = ""
     root: bool = False
     refusal: str = ""
     tools: dict[str, str] = {}
@@ -51,10 +50,6 @@ class Health(Record, frozen=True, kw_only=True):
     free_bytes: dict[str, int] = {}
     ahead_ns: int = 0
     held: str = ""
-
-
-Packages = Callable[[str, str], str]
-"""The package of a program, on a system (``/etc/os-release``, ``ID`` and ``ID_LIKE``); empty where it is not known."""
 
 
 def health_of(told: Mapping[str, object], machine: str) -> Health:
@@ -68,11 +63,11 @@ def health_of(told: Mapping[str, object], machine: str) -> Health:
         raise TestbedError(f"{machine}: what it tells of its health cannot be read: {error}") from None
 
 
-def diagnose(machine: str, health: Health, package: Packages) -> Checkup:
+def diagnose(machine: str, health: Health) -> Checkup:
     """What it means for labs."""
-    missing = [tool for tool in TOOLS if tool not in health.tools]
-    packages = tuple(sorted({name for tool in missing if (name := package(tool, health.system))}))
-    return Checkup(machine=machine, findings=tuple(_findings(health, missing, packages)), packages=packages)
+    missing = [tool for tool in PACKAGES if tool not in health.tools]
+    wanted = packages(missing, health.manager) if health.manager else ()
+    return Checkup(machine=machine, findings=tuple(_findings(health, missing, wanted)), packages=wanted)
 
 
 def unreached(machine: str, why: str) -> Checkup:
@@ -80,11 +75,11 @@ def unreached(machine: str, why: str) -> Checkup:
     return Checkup(machine=machine, findings=(Finding(subject="ssh", level=Level.BAD, told=why),))
 
 
-def _findings(health: Health, missing: list[str], packages: tuple[str, ...]) -> Iterator[Finding]:
+def _findings(health: Health, missing: list[str], wanted: tuple[str, ...]) -> Iterator[Finding]:
     yield Finding(subject="ssh", level=Level.GOOD, told="reached, host key verified")
     yield _python(health.python)
     yield _rights(health)
-    yield _tools(missing, packages)
+    yield _tools(missing, wanted)
     yield _kernel(health)
     yield _clock(health.ahead_ns)
     yield from (_disk(folder, free) for folder, free in sorted(health.free_bytes.items()))
@@ -106,12 +101,12 @@ def _rights(health: Health) -> Finding:
     return Finding(subject="rights", level=Level.BAD, told="an ordinary user's only", advice=health.refusal)
 
 
-def _tools(missing: list[str], packages: tuple[str, ...]) -> Finding:
+def _tools(missing: list[str], wanted: tuple[str, ...]) -> Finding:
     if not missing:
         return Finding(subject="tools", level=Level.GOOD, told="all there")
     fatal = [_NEEDED[tool] for tool in missing if tool in _NEEDED]
     told = f"missing: {', '.join(missing)}" + (f" ({', '.join(fatal)})" if fatal else "")
-    advice = f"orchestrate prepare --limit NAME, or install {' '.join(packages)}" if packages else "install them"
+    advice = f"`orchestrate prepare` installs {', '.join(wanted)}" if wanted else "install them; orchestrate prepare knows apt-get and dnf"
     return Finding(subject="tools", level=Level.BAD if fatal else Level.POOR, told=told, advice=advice)
 
 

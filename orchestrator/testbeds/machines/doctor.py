@@ -16,18 +16,19 @@ from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.errors import OrchestratorError
 from orchestrator.model.inventory import Checkup, Machine
-from orchestrator.testbeds.machines.diagnosis import FEATURES, TOOLS, Health, Packages, diagnose, health_of, unreached
+from orchestrator.testbeds.machines.diagnosis import FEATURES, Health, diagnose, health_of, unreached
 from orchestrator.testbeds.machines.ways import Connection, Connections
+from orchestrator.testbeds.preparing.packages import PACKAGES
 
 _ASK_S = 15.0
 
 
-async def examine(connections: Connections, machines: Sequence[Machine], package: Packages) -> list[Checkup]:
+async def examine(connections: Connections, machines: Sequence[Machine]) -> list[Checkup]:
     """A checkup of every machine, all at once."""
-    return await asyncio.gather(*(_examine(connections, machine, package) for machine in machines))
+    return await asyncio.gather(*(_examine(connections, machine) for machine in machines))
 
 
-async def _examine(connections: Connections, machine: Machine, package: Packages) -> Checkup:
+async def _examine(connections: Connections, machine: Machine) -> Checkup:
     try:
         connection = await connections.to(machine)
         session, refusal = await _agent(connection, machine)
@@ -37,7 +38,7 @@ async def _examine(connections: Connections, machine: Machine, package: Packages
             await session.leave()
     except OrchestratorError as error:
         return unreached(machine.name, str(error).removeprefix(f"{machine.name}: "))
-    return diagnose(machine.name, replace(health, refusal=refusal), package)
+    return diagnose(machine.name, replace(health, refusal=refusal))
 
 
 async def _agent(connection: Connection, machine: Machine) -> tuple[Session, str]:
@@ -49,7 +50,7 @@ async def _agent(connection: Connection, machine: Machine) -> tuple[Session, str
 
 
 async def _ask(session: Session, machine: Machine) -> Health:
-    asked = session.ask(protocol.SURVEY, health=True, tools=TOOLS, features=FEATURES)
+    asked = session.ask(protocol.SURVEY, health=True, tools=tuple(PACKAGES), features=FEATURES)
     health = health_of(await session.wait_for_answer(asked, _ASK_S, "tell of its health"), machine.name)
     before = time.time_ns()
     _monotonic, theirs = await session.wait_for_answer(session.ask(protocol.BEAT), _ASK_S, "tell its clock")

@@ -1,0 +1,282 @@
+"""Machines of an inventory, reached with Fabric: looked at, then given what they lack.
+
+The only module that imports Fabric and Paramiko. The surprising fact: Fabric trusts every new host key unless it is told otherwise, so it
+is told here, for each connection and each bastion before it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from orchestrator.errors import OrchestratorError, TestbedError, Unreachable
+from orchestrator.model.inventory import Machine
+from orchestrator.testbeds.preparing.packages import Look, install_commands, look_command, packages, seen
+
+try:
+    import paramiko
+    from fabric import Config, Connection
+    from invoke.exceptions import AuthFailure, CommandTimedOut, Failure
+except ImportError as error:
+    raise TestbedError(
+        f"machines are prepared with Fabric, which is not installed ({error}): python -m pip install 'lab-orchestrator[prepare]'"
+    ) from error
+
+_AT_ONCE = 5
+"""So many machines at one time: sshd drops some of ten that are not logged in yet (MaxStartups), and a bastion sees them all."""
+_CONNECT_S = 20
+_LOOK_S = 60
+_INSTALL_S = 1800
+_PROMPT = "[sudo] password: "
+READY, INSTALLED, WOULD_INSTALL, FAILED = "ready", "installed", "would install", "failed"
+
+
+class Outcome(NamedTuple):
+    """What became of one machine: one of the four words above, the packages and commands, and a sentence."""
+
+    machine: str
+    result: str
+    packages: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    text: str = ""
+
+
+class Person(NamedTuple):
+    """Who looks on: ``tell`` shows a line; ``ask`` puts a question whose answer nobody sees, ``None`` where nobody is there."""
+
+    tell: Callable[[str], None]
+    ask: Callable[[str], str] | None
+
+
+def prepare(machines: Sequence[Machine], person: Person, *, dry_run: bool) -> tuple[Outcome, ...]:
+    """Look at all machines, ask for sudo's password once if one wants it, and install what is missing; a few machines at one time.
+
+    One machine's failure is its own outcome; only what ``person.ask`` raises ends it all.
+    """
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it would tell its own story on standard error
+    reached = [_Reached(machine, person.tell) for machine in machines]
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        looked = list(pool.map(_looked, reached))
+        password = None if dry_run else _password(reached, person)
+        return tuple(pool.map(partial(_provided, password=password, dry_run=dry_run), reached, looked))
+    finally:
+        for one in reached:
+            one.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _looked(one: _Reached) -> Outcome | None:
+    """A machine's failure to be looked at; ``None`` where it went well."""
+    try:
+        one.open()
+        one.look_again()
+    except OrchestratorError as error:
+        return Outcome(one.machine.name, FAILED, text=_without_name(error, one.machine))
+    return None
+
+
+def _password(reached: Sequence[_Reached], person: Person) -> str | None:
+    """What sudo will be answered, where one of the machines asks."""
+    asking = [one.machine.name for one in reached if one.must_ask]
+    if not asking or person.ask is None:
+        return None
+    return person.ask(f"sudo's password on {', '.join(asking)}: ")
+
+
+def _provided(one: _Reached, failure: Outcome | None, *, password: str | None, dry_run: bool) -> Outcome:
+    if failure is not None:
+        return failure
+    name = one.machine.name
+    try:
+        commands = tuple(f"{'' if one.look.root else 'sudo '}{command}" for command in install_commands(one.look))
+        if not commands:
+            return Outcome(name, READY, text="nothing to do")
+        wanted = packages(one.look.missing, one.look.manager)
+        if dry_run:
+            for command in commands:
+                one.tell(f"would run: {command}")
+            return Outcome(name, WOULD_INSTALL, wanted, commands, f"lacks {', '.join(one.look.missing)}")
+        one.install(password)
+    except OrchestratorError as error:
+        return Outcome(name, FAILED, text=_without_name(error, one.machine))
+    return Outcome(name, INSTALLED, wanted, commands, f"lacked {', '.join(one.lacked)}")
+
+
+def _without_name(error: OrchestratorError, machine: Machine) -> str:
+    return str(error).removeprefix(f"{machine.name}: ")
+
+
+class _Stranger(paramiko.SSHException):  # type: ignore[misc,unused-ignore]
+    """A server whose key nobody knows."""
+
+
+class _KnownOnly(paramiko.MissingHostKeyPolicy):  # type: ignore[misc,unused-ignore]
+    """Nobody is talked with whose key is not in a file of known hosts."""
+
+    def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
+        raise _Stranger(f"the host key of {hostname} ({key.get_name()}, SHA256:{_fingerprint(key)}) is not known")
+
+
+def _fingerprint(key: Any) -> str:
+    return str(key.fingerprint).removeprefix("SHA256:")
+
+
+class _Lines:
+    """A stream that shows whole lines, each with a machine's name before it."""
+
+    encoding = "utf-8"
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._rest = ""
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).replace(_PROMPT, "").replace("\r", "\n").split("\n")
+        for line in lines:
+            if line.strip():
+                self._tell(line)
+
+    def flush(self) -> None:
+        """Lines are shown when they end."""
+
+
+class _Reached:
+    """One machine: its connection, and what was found there."""
+
+    def __init__(self, machine: Machine, tell: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.look = Look((), "", root=False, sudo="")
+        self.lacked: tuple[str, ...] = ()
+        self._tell = tell
+        self._connection: Any = None
+
+    def tell(self, line: str) -> None:
+        """Show a line as this machine's."""
+        self._tell(f"{self.machine.name}: {line}")
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether sudo will want a password for what is to be done."""
+        return bool(self.look.missing) and not self.look.root and self.look.sudo == "asks" and self.machine.become is not False
+
+    def open(self) -> None:
+        """Connect, by the bastions.
+
+        :raises Unreachable: says why, and what to do.
+        """
+        name = self.machine.name
+        try:
+            self._connection = connection_to(self.machine)
+            self._connection.open()
+        except paramiko.BadHostKeyException as error:
+            text = f"the host key of {error.hostname} is not the one that is known: somebody stands between, or the machine is a new one"
+            raise Unreachable(name, f"{text}; ask its administrator, then `orchestrate trust`") from error
+        except _Stranger as error:
+            raise Unreachable(name, f"{error}: compare it, and pin it with `orchestrate trust`") from error
+        except paramiko.PasswordRequiredException as error:
+            raise Unreachable(name, "its private key wants a passphrase: let an agent hold it (ssh-add)") from error
+        except paramiko.AuthenticationException as error:
+            raise Unreachable(
+                name, f"not let in ({error}): check ansible_user and ansible_ssh_private_key_file, or ssh-add the key"
+            ) from error
+        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Unreachable(name, f"cannot be reached ({reason}): check its address, port and bastion") from error
+
+    def look_again(self) -> None:
+        """See what is there now.
+
+        :raises Unreachable: it does not answer.
+        """
+        self.look = seen(self._run(look_command(), hide=True, timeout=_LOOK_S).stdout)
+
+    def install(self, password: str | None) -> None:
+        """Install what is missing, and look whether it is there then.
+
+        :raises TestbedError: there are no rights, or it failed.
+        """
+        self._must_be_allowed(password)
+        self.lacked = self.look.missing
+        for command in install_commands(self.look):
+            self.tell(f"$ {command}")
+            result = self._as_root(command, password)
+            if result.exited != 0:
+                raise TestbedError(f"`{command}` failed with exit status {result.exited}; its last words are above")
+        self.look_again()
+        if self.look.missing:
+            raise TestbedError(f"installed, but still missing: {', '.join(self.look.missing)}")
+
+    def _must_be_allowed(self, password: str | None) -> None:
+        if self.look.root:
+            return
+        if self.machine.become is False:
+            raise TestbedError("programs are installed by root, and the inventory says ansible_become: false")
+        if not self.look.sudo:
+            raise TestbedError("programs are installed by root, and there is no sudo: log in as root (ansible_user)")
+        if self.look.sudo == "asks" and password is None:
+            raise TestbedError("sudo asks for a password, and nobody is here to give it: call this at a terminal")
+
+    def _as_root(self, command: str, password: str | None) -> Any:
+        streams: dict[str, Any] = {"out_stream": _Lines(self.tell), "err_stream": _Lines(self.tell)}
+        if self.look.root:
+            return self._run(command, timeout=_INSTALL_S, **streams)
+        if self.look.sudo == "free":
+            return self._run(f"sudo -n {command}", timeout=_INSTALL_S, **streams)
+        return self._run(command, how="sudo", password=password, timeout=_INSTALL_S, **streams)
+
+    def _run(self, command: str, *, how: str = "run", **options: Any) -> Any:
+        try:
+            return getattr(self._connection, how)(command, warn=True, pty=False, in_stream=False, **options)
+        except AuthFailure as error:
+            raise TestbedError("sudo did not take the password") from error
+        except CommandTimedOut as error:
+            raise TestbedError(f"`{command}` took longer than {options['timeout']} s") from error
+        except (Failure, paramiko.SSHException, OSError, EOFError) as error:
+            raise Unreachable(self.machine.name, f"the connection ended ({error or type(error).__name__})") from error
+
+    def close(self) -> None:
+        """End the connection, and those to the bastions before it."""
+        one = self._connection
+        while isinstance(one, Connection):
+            one.close()
+            one = one.gateway
+
+
+def connection_to(machine: Machine) -> Any:
+    """A connection that is not open yet. What the inventory does not say, ``~/.ssh/config`` says, or the file behind ``-F``."""
+    if machine.ssh_config and not os.path.isfile(machine.ssh_config[0]):
+        raise FileNotFoundError(f"there is no file {machine.ssh_config[0]}, which is to be ssh's configuration")
+    config = Config(overrides={"sudo": {"prompt": _PROMPT}}, runtime_ssh_path=machine.ssh_config[0] if machine.ssh_config else None)
+    keys = {"key_filename": list(machine.keys)} if machine.keys else {}
+    options = {"config": config, "connect_timeout": _CONNECT_S}
+    arguments = {"banner_timeout": _CONNECT_S, "auth_timeout": _CONNECT_S}
+    way = None
+    for hop in machine.jump:
+        way = Connection(hop, gateway=way, connect_kwargs={**arguments, **keys}, **options)
+    made = Connection(
+        machine.address or machine.name,
+        user=machine.user or None,
+        port=machine.port or None,
+        gateway=way,
+        connect_kwargs={**arguments, **keys},
+        **options,
+    )
+    _verify(made, machine)
+    return made
+
+
+def _verify(connection: Any, machine: Machine) -> None:
+    """Let ``connection``, and each bastion before it, talk only with whom a file of known hosts knows."""
+    one = connection
+    while isinstance(one, Connection):
+        said = one.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
+        for path in (*machine.known_hosts, *(os.path.expanduser(name) for name in said.split()), "/etc/ssh/ssh_known_hosts"):
+            if os.path.isfile(path):
+                one.client.load_system_host_keys(path)
+        one.client.set_missing_host_key_policy(_KnownOnly())
+        one = one.gateway
