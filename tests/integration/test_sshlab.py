@@ -154,7 +154,7 @@ def test_nothing_done_leaves_nothing_changed(sshlab):
         ("addresses", "ip address add 10.9.9.9/32 dev lo", "ip address del 10.9.9.9/32 dev lo"),
         ("routes", "ip route add unreachable 10.9.9.0/24", "ip route del unreachable 10.9.9.0/24"),
         ("rules", "ip rule add from 10.9.9.9 table 9", "ip rule del from 10.9.9.9 table 9"),
-        ("qdiscs", "tc qdisc add dev lo root netem delay 1ms", "tc qdisc del dev lo root"),
+        ("qdiscs", "tc qdisc add dev lo root pfifo limit 9", "tc qdisc del dev lo root"),
         ("links", "ip link set lo mtu 1300", "ip link set lo mtu 65536"),
         ("offloads", "ethtool -K lo tso off", "ethtool -K lo tso on"),
         ("files", "touch /usr/share/ours", "rm /usr/share/ours"),
@@ -289,7 +289,7 @@ def test_rules_of_an_administrator_are_there_from_the_beginning(sshlab):
 
 def test_a_machine_sees_nothing_of_ours(sshlab):
     lab = sshlab("line")
-    seen = lab.machines["romeo"].run(["bash", "-c", "ls -A /tmp /root /opt /mnt; ls -d /work; cat /etc/passwd; ps -A -o pid="]).stdout
+    seen = lab.machines["romeo"].run(["bash", "-c", "ls -A /tmp /opt /mnt; ls -d /work; cat /etc/passwd; ps -A -o pid="]).stdout
     assert "/work" not in seen
     assert "student" not in seen
     assert {int(number) for number in re.findall(r"^ *(\d+)$", seen, flags=re.MULTILINE)} & {os.getpid()} == set()

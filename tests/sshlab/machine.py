@@ -24,8 +24,8 @@ MS_REC, MS_PRIVATE, MS_BIND, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_RDONLY, MS_REMOU
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 USERS = {"ubuntu": 1000, "admin": 1001, "guest": 1002}
 TMPFS = {"run": "mode=755", "tmp": "mode=1777", "var/tmp": "mode=1777", "home": "mode=755", "root": "mode=700"}
-PYTHONS = "/opt/python"
-"""Where a machine has the interpreters of this one's pyenv, if there are any."""
+PYTHONS = "/root/.pyenv/versions"
+"""A machine has the interpreters of this one's pyenv, if there are any: where they are here, because they look for their library there."""
 _SYSTEM = {"bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt", "proc", "root", "run", "sbin"}
 _SYSTEM |= {"srv", "sys", "tmp", "usr", "var"}
 _EMPTY = ("opt", "mnt", "media", "srv", "var/spool/cron", "var/mail", "etc/ssh", "etc/sudoers.d", "etc/update-motd.d")
@@ -106,8 +106,10 @@ def _mount_all(disk: str, keys: str, one: dict[str, Any], wanted: dict[str, Any]
     kernel.mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={upper},workdir={work}")
     for name, mode in TMPFS.items():
         kernel.mount("tmpfs", f"{root}/{name}", "tmpfs", MS_NOSUID | MS_NODEV, f"{mode},size={wanted['disk_mb']}m")
-    if os.path.isdir("/root/.pyenv/versions"):
-        kernel.mount("/root/.pyenv/versions", root + PYTHONS, "", MS_BIND)
+    if os.path.isdir(PYTHONS):
+        os.chmod(f"{root}/root", 0o711)
+        os.makedirs(root + PYTHONS)
+        kernel.mount(PYTHONS, root + PYTHONS, "", MS_BIND)
         kernel.mount("", root + PYTHONS, "", MS_BIND | MS_REMOUNT | MS_RDONLY)
     kernel.mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
     kernel.mount("sysfs", f"{root}/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -122,7 +124,6 @@ def _write_upper(upper: str, keys: str, one: dict[str, Any], wanted: dict[str, A
     for path in _EMPTY:
         os.mkdir(f"{upper}/{path}", 0o755)
         os.setxattr(f"{upper}/{path}", "trusted.overlay.opaque", b"y")
-    os.mkdir(upper + PYTHONS, 0o755)
     for name in set(os.listdir("/")) - _SYSTEM:
         os.mknod(f"{upper}/{name}", stat.S_IFCHR, 0)  # a whiteout: not there
     etc = f"{upper}/etc"
@@ -191,6 +192,7 @@ def _make_homes(root: str, keys: str) -> None:
         for path in (home, f"{home}/.ssh", f"{home}/.ssh/authorized_keys"):
             os.chown(path, number, number)
     os.mkdir(f"{root}/run/sshd", 0o755)
+    os.mkdir(f"{root}/run/mount", 0o755)  # mount(8) would make it
     os.mkdir(f"{root}/run/lock")
     os.chmod(f"{root}/run/lock", 0o1777)
 

@@ -177,10 +177,12 @@ def _links(topology: Topology, everybody: list[Blueprint]) -> list[str]:
     """Each end gets an index of its own: equal ones make the kernel tell a link's coming up late (see orchestrator.testbeds.iproute)."""
     indexes = count(_FIRST_INDEX)
     lines = ["link add management type bridge stp_state 0 mcast_snooping 0", "link set management up"]
+    bastion = everybody[0].address
     for one in everybody:
         end = port_of(one.address)
         peer = f"name {MANAGEMENT} index {next(indexes)} address {one.mac} netns {{{one.name}}}"
         lines += [f"link add name {end} index {next(indexes)} type veth peer {peer}", f"link set {end} master management up"]
+    lines.append(f"link set {port_of(bastion)} type bridge_slave isolated on")  # who is isolated too is cut from it
     named = {one.name: one for one in everybody}
     for number, network in enumerate(topology.networks, start=1):
         lines += _segment(number, network, named, indexes)
