@@ -280,6 +280,23 @@ def test_bare_machines_have_interfaces_and_nothing_on_them(sshlab):
         assert "10.10." not in machine.run(["ip", "route"]).stdout
 
 
+def test_a_gateway_takes_the_default_route(sshlab):
+    lab = sshlab("line", gateway=True)
+    routes = lab.machines["romeo"].run(["ip", "route"]).stdout
+    assert re.findall(r"^default via 198\.18\.\d+\.1 dev ens3 proto dhcp metric 100", routes, flags=re.MULTILINE)
+    assert "10.10.2.0/24 via 10.10.1.1" in routes
+    assert ssh(lab, "romeo", "ping -c 1 -W 5 10.10.2.100").returncode == 0
+
+
+def test_a_number_that_somebody_took_in_the_same_moment(tmp_path, monkeypatch):
+    with SSHLab("two-hosts", at=tmp_path / "one") as one:
+        numbers = iter([one.blueprints.number, labs._free_number()])
+        monkeypatch.setattr(labs, "_free_number", lambda: next(numbers))
+        with SSHLab("two-hosts", at=tmp_path / "two") as two:
+            assert ssh(two, "romeo", "true").returncode == 0
+        assert ssh(one, "romeo", "true").returncode == 0
+
+
 def test_rules_of_an_administrator_are_there_from_the_beginning(sshlab):
     assert (
         "-A OUTPUT -d 169.254.0.0/16 -j InstanceServices"
@@ -292,6 +309,7 @@ def test_a_machine_sees_nothing_of_ours(sshlab):
     seen = lab.machines["romeo"].run(["bash", "-c", "ls -A /tmp /opt /mnt; ls -d /work; cat /etc/passwd; ps -A -o pid="]).stdout
     assert "/work" not in seen
     assert "student" not in seen
+    assert lab.machines["romeo"].processes("python") == []
     assert {int(number) for number in re.findall(r"^ *(\d+)$", seen, flags=re.MULTILINE)} & {os.getpid()} == set()
     lab.machines["romeo"].run(["bash", "-c", "echo mine > /etc/motd; echo mine > /usr/bin/mine"])
     assert "mine" not in Path("/etc/motd").read_text()

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any
 
-from orchestrator.model.topology import Network, Topology
+from orchestrator.model.topology import Host, Network, Topology
 
 MOST_MACHINES = 240
 MANAGEMENT = "ens3"
@@ -85,7 +85,7 @@ class Blueprints:
         return {"number": self.number, "lines": self.lines, "machines": [asdict(one) for one in (self.bastion, *self.machines)]}
 
 
-def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False) -> Blueprints:
+def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False, gateway: bool = False) -> Blueprints:
     """The lab of this number: its networks are 198.18.NUMBER.0/24 (management) and 198.19.NUMBER.0/30 (starter and bastion)."""
     networks = _Networks(number)
     forwards = {host.name: host.forward for host in topology.hosts}
@@ -97,7 +97,9 @@ def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bo
         lines = [*_management(f"{address}/24"), f"neighbour add {networks.inner} lladdr {bastion_mac} dev {MANAGEMENT} nud permanent"]
         if not bare:
             lines += [line for nic in own for line in _configured(nic)]
-            lines += [f"route add {route.to} via {route.via}" for route in host.routes]
+            lines += _routes(topology, host, instead_of_default=gateway)
+        if gateway:
+            lines.append(f"route add default via {networks.inner} dev {MANAGEMENT} proto dhcp metric 100")
         one = Blueprint(
             name=host.name,
             address=address,
@@ -111,6 +113,19 @@ def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bo
         machines.append(one)
     bastion = _bastion(networks, bastion_mac, machines)
     return Blueprints(number=number, bastion=bastion, machines=tuple(machines), lines=_links(topology, [bastion, *machines]))
+
+
+def _routes(topology: Topology, host: Host, *, instead_of_default: bool) -> list[str]:
+    """Where the management network has the default route, a default route of the topology becomes one to each of its far networks."""
+    near = {subnet for network, _port in topology.ports(host.name) for subnet in network.subnets}
+    far = [subnet for network in topology.networks for subnet in network.subnets if subnet not in near]
+    lines = []
+    for route in host.routes:
+        if route.to == "default" and instead_of_default:
+            lines += [f"route add {subnet} via {route.via}" for subnet in far if (":" in subnet) == (":" in route.via)]
+        else:
+            lines.append(f"route add {route.to} via {route.via}")
+    return lines
 
 
 class _Networks:
