@@ -84,7 +84,7 @@ def test_only_the_bastion_leads_to_them(tmp_path):
     """In a network namespace of the test's own: it may have routes there, and even then the bastion does not forward."""
     folder = tmp_path / "lab"
     script = f"""
-        cd {ROOT}; {sys.executable} -m tests.sshlab up --topology two-hosts --at {folder} >/dev/null || exit
+        cd {ROOT}; {sys.executable} -m tests.sshlab up --topology two-hosts --gateway --at {folder} >/dev/null || exit
         address=$(grep -o '198.18.*' {folder}/inventory.yaml | head -1); bastion=$(grep -o '198.19[.0-9]*' {folder}/ssh_config | head -1)
         ssh -F {folder}/ssh_config romeo echo through
         exec 3<>/dev/tcp/$address/22 && echo direct
@@ -295,6 +295,16 @@ def test_a_number_that_somebody_took_in_the_same_moment(tmp_path, monkeypatch):
         with SSHLab("two-hosts", at=tmp_path / "two") as two:
             assert ssh(two, "romeo", "true").returncode == 0
         assert ssh(one, "romeo", "true").returncode == 0
+
+
+def test_monotonic_time_is_each_machines_own(sshlab):
+    lab = sshlab("two-hosts", clocks=True)
+    ask = "python3 -c 'import time; print(int(time.monotonic()), int(time.time()))'"
+    for name in ("romeo", "juliet"):
+        monotonic, wall = map(int, ssh(lab, name, ask).stdout.split())
+        assert abs(monotonic - time.monotonic() - lab.machines[name].plan.ahead_s) < 60
+        assert abs(wall - time.time()) < 60
+        assert abs(int(lab.machines[name].run(["bash", "-c", ask]).stdout.split()[0]) - monotonic) < 60
 
 
 def test_rules_of_an_administrator_are_there_from_the_beginning(sshlab):

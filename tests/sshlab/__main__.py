@@ -26,6 +26,7 @@ def main() -> int:
     up.add_argument("--bare", action="store_true", help="no addresses, routes or forwarding on the experiment networks")
     up.add_argument("--admin-rules", action="store_true", help="each machine has iptables rules of its administrator")
     up.add_argument("--gateway", action="store_true", help="each machine's default route is by the management network")
+    up.add_argument("--clocks", action="store_true", help="each machine has a monotonic clock of its own")
     up.add_argument("--disk-mb", type=int, default=64, help="size of each of a machine's file systems (default: 64)")
     down = words.add_parser("down", help="end labs, and leave nothing of them")
     down.add_argument("--at", metavar="DIR", help="which lab (default: the only one)")
@@ -52,6 +53,7 @@ def _up(asked: argparse.Namespace) -> int:
         bare=asked.bare,
         admin_rules=asked.admin_rules,
         gateway=asked.gateway,
+        clocks=asked.clocks,
         disk_mb=asked.disk_mb,
         detached=True,
     )

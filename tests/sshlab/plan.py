@@ -67,6 +67,8 @@ class Blueprint:
     sysctls: dict[str, str] = field(default_factory=dict)
     hosts: str = ""
     rules: str = ""
+    ahead_s: int = 0
+    """How far its monotonic and boot-time clocks are ahead of ours; 0: they are ours."""
     awaits: list[str] = field(default_factory=list)
     """Addresses whose SSH banner this machine waits for, before it says that it is up."""
 
@@ -85,7 +87,9 @@ class Blueprints:
         return {"number": self.number, "lines": self.lines, "machines": [asdict(one) for one in (self.bastion, *self.machines)]}
 
 
-def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False, gateway: bool = False) -> Blueprints:
+def draw(
+    topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False, gateway: bool = False, clocks: bool = False
+) -> Blueprints:
     """The lab of this number: its networks are 198.18.NUMBER.0/24 (management) and 198.19.NUMBER.0/30 (starter and bastion)."""
     networks = _Networks(number)
     forwards = {host.name: host.forward for host in topology.hosts}
@@ -109,6 +113,7 @@ def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bo
             sysctls=_sysctls(forward=forwards[host.name] and not bare),
             hosts=_hosts(host.name),
             rules=_ADMIN_RULES if admin_rules else "",
+            ahead_s=random.randrange(3600, 1_000_000) * (order + 1) if clocks else 0,
         )
         machines.append(one)
     bastion = _bastion(networks, bastion_mac, machines)
