@@ -26,7 +26,7 @@ def adopt() -> None:
 
 
 def processes(root: int | None = None) -> list[int]:
-    """The living descendants of ``root``, or of the tests themselves, without SSH labs: they outlive a test, and leave with their fixture."""
+    """The living descendants of ``root``, or of the tests themselves, without SSH labs, which leave with their fixture."""
     parents: dict[int, int] = {}
     for pid, fields in _stats():
         if fields[0] != "Z":

@@ -84,7 +84,7 @@ def test_only_the_bastion_leads_to_them(tmp_path):
     """In a network namespace of the test's own: it may have routes there, and even then the bastion does not forward."""
     folder = tmp_path / "lab"
     script = f"""
-        cd {ROOT}; {sys.executable} -m tests.sshlab up --topology two-hosts --at {folder} >/dev/null || exit
+        cd {ROOT}; {sys.executable} -m tests.sshlab up --topology two-hosts --gateway --at {folder} >/dev/null || exit
         address=$(grep -o '198.18.*' {folder}/inventory.yaml | head -1); bastion=$(grep -o '198.19[.0-9]*' {folder}/ssh_config | head -1)
         ssh -F {folder}/ssh_config romeo echo through
         exec 3<>/dev/tcp/$address/22 && echo direct
@@ -154,7 +154,7 @@ def test_nothing_done_leaves_nothing_changed(sshlab):
         ("addresses", "ip address add 10.9.9.9/32 dev lo", "ip address del 10.9.9.9/32 dev lo"),
         ("routes", "ip route add unreachable 10.9.9.0/24", "ip route del unreachable 10.9.9.0/24"),
         ("rules", "ip rule add from 10.9.9.9 table 9", "ip rule del from 10.9.9.9 table 9"),
-        ("qdiscs", "tc qdisc add dev lo root netem delay 1ms", "tc qdisc del dev lo root"),
+        ("qdiscs", "tc qdisc add dev lo root pfifo limit 9", "tc qdisc del dev lo root"),
         ("links", "ip link set lo mtu 1300", "ip link set lo mtu 65536"),
         ("offloads", "ethtool -K lo tso off", "ethtool -K lo tso on"),
         ("files", "touch /usr/share/ours", "rm /usr/share/ours"),
@@ -280,6 +280,33 @@ def test_bare_machines_have_interfaces_and_nothing_on_them(sshlab):
         assert "10.10." not in machine.run(["ip", "route"]).stdout
 
 
+def test_a_gateway_takes_the_default_route(sshlab):
+    lab = sshlab("line", gateway=True)
+    routes = lab.machines["romeo"].run(["ip", "route"]).stdout
+    assert re.findall(r"^default via 198\.18\.\d+\.1 dev ens3 proto dhcp metric 100", routes, flags=re.MULTILINE)
+    assert "10.10.2.0/24 via 10.10.1.1" in routes
+    assert ssh(lab, "romeo", "ping -c 1 -W 5 10.10.2.100").returncode == 0
+
+
+def test_a_number_that_somebody_took_in_the_same_moment(tmp_path, monkeypatch):
+    with SSHLab("two-hosts", at=tmp_path / "one") as one:
+        numbers = iter([one.blueprints.number, labs._free_number()])
+        monkeypatch.setattr(labs, "_free_number", lambda: next(numbers))
+        with SSHLab("two-hosts", at=tmp_path / "two") as two:
+            assert ssh(two, "romeo", "true").returncode == 0
+        assert ssh(one, "romeo", "true").returncode == 0
+
+
+def test_monotonic_time_is_each_machines_own(sshlab):
+    lab = sshlab("two-hosts", clocks=True)
+    ask = "python3 -c 'import time; print(int(time.monotonic()), int(time.time()))'"
+    for name in ("romeo", "juliet"):
+        monotonic, wall = map(int, ssh(lab, name, ask).stdout.split())
+        assert abs(monotonic - time.monotonic() - lab.machines[name].plan.ahead_s) < 60
+        assert abs(wall - time.time()) < 60
+        assert abs(int(lab.machines[name].run(["bash", "-c", ask]).stdout.split()[0]) - monotonic) < 60
+
+
 def test_rules_of_an_administrator_are_there_from_the_beginning(sshlab):
     assert (
         "-A OUTPUT -d 169.254.0.0/16 -j InstanceServices"
@@ -289,9 +316,10 @@ def test_rules_of_an_administrator_are_there_from_the_beginning(sshlab):
 
 def test_a_machine_sees_nothing_of_ours(sshlab):
     lab = sshlab("line")
-    seen = lab.machines["romeo"].run(["bash", "-c", "ls -A /tmp /root /opt /mnt; ls -d /work; cat /etc/passwd; ps -A -o pid="]).stdout
+    seen = lab.machines["romeo"].run(["bash", "-c", "ls -A /tmp /opt /mnt; ls -d /work; cat /etc/passwd; ps -A -o pid="]).stdout
     assert "/work" not in seen
     assert "student" not in seen
+    assert lab.machines["romeo"].processes("python") == []
     assert {int(number) for number in re.findall(r"^ *(\d+)$", seen, flags=re.MULTILINE)} & {os.getpid()} == set()
     lab.machines["romeo"].run(["bash", "-c", "echo mine > /etc/motd; echo mine > /usr/bin/mine"])
     assert "mine" not in Path("/etc/motd").read_text()

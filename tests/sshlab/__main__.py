@@ -25,9 +25,12 @@ def main() -> int:
     up.add_argument("--at", metavar="DIR", help="the lab's folder; it goes with the lab (default: a new one in the temporary folder)")
     up.add_argument("--bare", action="store_true", help="no addresses, routes or forwarding on the experiment networks")
     up.add_argument("--admin-rules", action="store_true", help="each machine has iptables rules of its administrator")
+    up.add_argument("--gateway", action="store_true", help="each machine's default route is by the management network")
+    up.add_argument("--clocks", action="store_true", help="each machine has a monotonic clock of its own")
     up.add_argument("--disk-mb", type=int, default=64, help="size of each of a machine's file systems (default: 64)")
     down = words.add_parser("down", help="end labs, and leave nothing of them")
-    down.add_argument("--at", metavar="DIR", help="only this one (default: all)")
+    down.add_argument("--at", metavar="DIR", help="which lab (default: the only one)")
+    down.add_argument("--all", action="store_true", help="every lab of this machine, whoever began it")
     run = words.add_parser("run", help="run a command on a machine, as root, without SSH")
     run.add_argument("--at", metavar="DIR", help="which lab (default: the only one)")
     run.add_argument("host")
@@ -49,6 +52,8 @@ def _up(asked: argparse.Namespace) -> int:
         hosts=asked.hosts,
         bare=asked.bare,
         admin_rules=asked.admin_rules,
+        gateway=asked.gateway,
+        clocks=asked.clocks,
         disk_mb=asked.disk_mb,
         detached=True,
     )
@@ -62,18 +67,26 @@ def _up(asked: argparse.Namespace) -> int:
 
 
 def _down(asked: argparse.Namespace) -> int:
-    for folder in [Path(asked.at)] if asked.at else [folder for _pid, folder in lab.found()]:
+    everyone = [folder for _pid, folder in lab.found()]
+    for folder in everyone if asked.all or not everyone else [_meant(asked)]:
         lab.take_down(folder)
     return 0
 
 
-def _run(asked: argparse.Namespace) -> int:
+def _meant(asked: argparse.Namespace) -> Path:
     folders = [Path(asked.at)] if asked.at else [folder for _pid, folder in lab.found()]
     if len(folders) != 1:
         raise lab.LabError(
             f"{len(folders)} SSH labs are up: say which one with --at" if folders else "no SSH lab is up: python -m tests.sshlab up"
         )
-    pids = json.loads((folders[0] / "lab.json").read_text())["pids"]
+    return folders[0]
+
+
+def _run(asked: argparse.Namespace) -> int:
+    folder = _meant(asked)
+    if not (folder / "lab.json").exists():
+        raise lab.LabError(f"{folder} is not the folder of an SSH lab: python -m tests.sshlab list")
+    pids = json.loads((folder / "lab.json").read_text())["pids"]
     if asked.host not in pids:
         raise lab.LabError(f"the lab has no machine {asked.host}, only {', '.join(pids)}")
     command = asked.command[1:] if asked.command[:1] == ["--"] else asked.command

@@ -12,7 +12,6 @@ import time
 from tests.sshlab.machines import Machine
 from tests.sshlab.plan import Blueprints, port_of
 
-_DISABLED, _FORWARDING = "0", "3"
 _BANNER_S = 30.0
 
 
@@ -25,15 +24,16 @@ class Faults:
 
     def cut(self, name: str) -> None:
         """From now on nothing passes between the bastion and this machine, either way: dropped in the midst, so no side sees a reset."""
-        self._set_port(name, _DISABLED)
+        self._isolate(name, "on")
 
     def mend(self, name: str) -> None:
         """All passes again."""
-        self._set_port(name, _FORWARDING)
+        self._isolate(name, "off")
 
-    def _set_port(self, name: str, state: str) -> None:
+    def _isolate(self, name: str, switch: str) -> None:
+        """The bridge passes nothing between two ports that are isolated (bridge(8)), and the bastion's always is."""
         port = port_of(self.machines[name].plan.address)
-        argv = ["nsenter", "--target", str(self.hub), "--net", "--", "ip", "link", "set", port, "type", "bridge_slave", "state", state]
+        argv = ["nsenter", "--target", str(self.hub), "--net", "--", "ip", "link", "set", port, "type", "bridge_slave", "isolated", switch]
         subprocess.run(argv, check=True, capture_output=True, text=True)
 
     def kill_bastion(self) -> None:

@@ -28,6 +28,7 @@ from tests.sshlab import machine
 
 UP_S = 60.0
 _MNT_DETACH = 2
+_CLONE_NEWTIME = 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -179,6 +180,10 @@ def _fork_machine(folder: str, one: dict[str, Any], wanted: dict[str, Any]) -> t
     disk = f"{folder}/disks/{one['name']}"
     os.makedirs(disk)
     kernel.mount("sshlab", disk, "tmpfs", 0, f"mode=755,size={wanted['disk_mb']}m")
+    if one["ahead_s"]:
+        kernel.unshare(_CLONE_NEWTIME, "time namespace")
+        with open("/proc/self/timens_offsets", "w", encoding="ascii") as file:
+            file.write(f"monotonic {one['ahead_s']} 0\nboottime {one['ahead_s']} 0\n")
     ours, theirs = socket.socketpair()
     pid = _fork_first()
     if pid == 0:

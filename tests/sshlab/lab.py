@@ -70,8 +70,10 @@ class SSHLab(Faults):
     """A lab, up while the ``with`` lasts and as long as this process lives (``detached``: until :func:`take_down`).
 
     ``hosts`` makes a segment of h1, h2, ... instead of ``topology``. ``bare``: interfaces on the experiment networks are there, down, and
-    have no addresses, and nobody forwards. ``admin_rules``: each machine has rules of an administrator from the beginning. ``disk_mb``
-    bounds each of a machine's file systems.
+    have no addresses, and nobody forwards. ``gateway``: each machine's default route is by the management network, as a cloud's machines
+    have it (the bastion does not forward), and a default route of the topology becomes one to each of its far networks. ``admin_rules``:
+    each machine has rules of an administrator from the beginning. ``disk_mb`` bounds each of a machine's file systems. ``clocks``:
+    monotonic time is each machine's own, hours apart, as where each began at another time (time_namespaces(7)); the time of day is one.
     """
 
     def __init__(
@@ -82,10 +84,13 @@ class SSHLab(Faults):
         hosts: int = 0,
         bare: bool = False,
         admin_rules: bool = False,
+        gateway: bool = False,
+        clocks: bool = False,
         disk_mb: int = 64,
         detached: bool = False,
     ) -> None:
         self.topology_name, self.hosts, self.bare, self.admin_rules = topology, hosts, bare, admin_rules
+        self.gateway, self.clocks = gateway, clocks
         self.disk_mb, self.detached = disk_mb, detached
         self._at = at
         self.folder = Path()
@@ -127,7 +132,9 @@ class SSHLab(Faults):
         for name in ("keys", "log", "disks"):
             (self.folder / name).mkdir()
         access.make_keys(self.folder / "keys", ["user", "bastion", *(host.name for host in self.topology.hosts)])
-        self.blueprints = plan.draw(self.topology, _free_number(), bare=self.bare, admin_rules=self.admin_rules)
+        self.blueprints = plan.draw(
+            self.topology, _free_number(), bare=self.bare, admin_rules=self.admin_rules, gateway=self.gateway, clocks=self.clocks
+        )
         return self._start()
 
     def _topology(self) -> Topology:

@@ -46,8 +46,9 @@ class Machine:
         """Run a command there without SSH; standard input is ``text`` or nothing."""
         home = "/root" if user == "root" else f"/home/{user}"
         become = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
+        spaces = [*_NAMESPACES, *(["--time"] if self.plan.ahead_s else [])]
         return subprocess.run(
-            ["nsenter", "--target", str(self.pid), *_NAMESPACES, f"--wdns={home}", "--", *become, *argv],
+            ["nsenter", "--target", str(self.pid), *spaces, f"--wdns={home}", "--", *become, *argv],
             env={"PATH": PATH, "HOME": home, "USER": user, "LOGNAME": user, "LANG": "C.UTF-8"},
             input=text or "",
             capture_output=True,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any
 
-from orchestrator.model.topology import Network, Topology
+from orchestrator.model.topology import Host, Network, Topology
 
 MOST_MACHINES = 240
 MANAGEMENT = "ens3"
@@ -67,6 +67,8 @@ class Blueprint:
     sysctls: dict[str, str] = field(default_factory=dict)
     hosts: str = ""
     rules: str = ""
+    ahead_s: int = 0
+    """How far its monotonic and boot-time clocks are ahead of ours; 0: they are ours."""
     awaits: list[str] = field(default_factory=list)
     """Addresses whose SSH banner this machine waits for, before it says that it is up."""
 
@@ -85,7 +87,9 @@ class Blueprints:
         return {"number": self.number, "lines": self.lines, "machines": [asdict(one) for one in (self.bastion, *self.machines)]}
 
 
-def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False) -> Blueprints:
+def draw(
+    topology: Topology, number: int, *, bare: bool = False, admin_rules: bool = False, gateway: bool = False, clocks: bool = False
+) -> Blueprints:
     """The lab of this number: its networks are 198.18.NUMBER.0/24 (management) and 198.19.NUMBER.0/30 (starter and bastion)."""
     networks = _Networks(number)
     forwards = {host.name: host.forward for host in topology.hosts}
@@ -97,7 +101,9 @@ def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bo
         lines = [*_management(f"{address}/24"), f"neighbour add {networks.inner} lladdr {bastion_mac} dev {MANAGEMENT} nud permanent"]
         if not bare:
             lines += [line for nic in own for line in _configured(nic)]
-            lines += [f"route add {route.to} via {route.via}" for route in host.routes]
+            lines += _routes(topology, host, instead_of_default=gateway)
+        if gateway:
+            lines.append(f"route add default via {networks.inner} dev {MANAGEMENT} proto dhcp metric 100")
         one = Blueprint(
             name=host.name,
             address=address,
@@ -107,10 +113,24 @@ def draw(topology: Topology, number: int, *, bare: bool = False, admin_rules: bo
             sysctls=_sysctls(forward=forwards[host.name] and not bare),
             hosts=_hosts(host.name),
             rules=_ADMIN_RULES if admin_rules else "",
+            ahead_s=random.randrange(3600, 1_000_000) * (order + 1) if clocks else 0,
         )
         machines.append(one)
     bastion = _bastion(networks, bastion_mac, machines)
     return Blueprints(number=number, bastion=bastion, machines=tuple(machines), lines=_links(topology, [bastion, *machines]))
+
+
+def _routes(topology: Topology, host: Host, *, instead_of_default: bool) -> list[str]:
+    """Where the management network has the default route, a default route of the topology becomes one to each of its far networks."""
+    near = {subnet for network, _port in topology.ports(host.name) for subnet in network.subnets}
+    far = [subnet for network in topology.networks for subnet in network.subnets if subnet not in near]
+    lines = []
+    for route in host.routes:
+        if route.to == "default" and instead_of_default:
+            lines += [f"route add {subnet} via {route.via}" for subnet in far if (":" in subnet) == (":" in route.via)]
+        else:
+            lines.append(f"route add {route.to} via {route.via}")
+    return lines
 
 
 class _Networks:
@@ -177,10 +197,12 @@ def _links(topology: Topology, everybody: list[Blueprint]) -> list[str]:
     """Each end gets an index of its own: equal ones make the kernel tell a link's coming up late (see orchestrator.testbeds.iproute)."""
     indexes = count(_FIRST_INDEX)
     lines = ["link add management type bridge stp_state 0 mcast_snooping 0", "link set management up"]
+    bastion = everybody[0].address
     for one in everybody:
         end = port_of(one.address)
         peer = f"name {MANAGEMENT} index {next(indexes)} address {one.mac} netns {{{one.name}}}"
         lines += [f"link add name {end} index {next(indexes)} type veth peer {peer}", f"link set {end} master management up"]
+    lines.append(f"link set {port_of(bastion)} type bridge_slave isolated on")  # who is isolated too is cut from it
     named = {one.name: one for one in everybody}
     for number, network in enumerate(topology.networks, start=1):
         lines += _segment(number, network, named, indexes)

@@ -19,11 +19,14 @@ from difflib import unified_diff
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.sshlab.machine import PYTHONS
+
 if TYPE_CHECKING:
     from tests.sshlab.machines import Machine
 
 _MEMORY = ("run", "tmp", "var/tmp", "home", "root", "dev/shm")
 _LOGINS = {"var/log/wtmp", "var/log/btmp", "var/log/lastlog", "var/log/faillog", "var/lib/sudo", "run/sudo", "run/utmp"}
+_PYTHONS = PYTHONS.strip("/")
 _LIVELY = re.compile(r"net\.netfilter\.nf_conntrack_(count|expect_count)$|net\.ipv4\.tcp_fastopen_key$")
 _HASHED_BYTES = 65_536
 _COLLECTOR = r"""
@@ -49,8 +52,9 @@ found = {
 settings = []
 for folder, _, names in os.walk("/proc/sys/net"):
     for path in (os.path.join(folder, name) for name in names):
+        name = path[len("/proc/sys/"):].replace(".", "\0").replace("/", ".").replace("\0", "/")
         try:
-            settings.append(path[len("/proc/sys/"):].replace(".", "\0").replace("/", ".").replace("\0", "/") + " = " + open(path).read().strip())
+            settings.append(name + " = " + open(path).read().strip())
         except OSError:
             pass
 found["sysctls"] = "\n".join(line.replace("\n", " ") for line in settings)
@@ -145,7 +149,7 @@ def _walk(root: Path, name: str) -> Iterator[tuple[str, Path, str]]:
     with suppress(FileNotFoundError), os.scandir(root / name) as entries:
         for entry in entries:
             inner = f"{name}/{entry.name}".lstrip("/")
-            if inner in _LOGINS:
+            if inner in _LOGINS or inner == _PYTHONS:
                 continue
             with suppress(FileNotFoundError):
                 yield _line(Path(entry.path), inner), Path(entry.path), inner
