@@ -69,7 +69,7 @@ def _evidence(host: str, clock: HostClock, until_ns: int, line: _Line, doubt: st
 def _slow(since: ClockReading, after: ClockReading) -> _Line:
     """A constant, as if the clocks never drift faster than :data:`DRIFT_PPM` or than is proved: the better one for a short run.
 
-    In the middle of the run the offset is within half of the drift of what either end allows; the constant is the middle of what both allow.
+    In the middle of the run the offset is within half of the drift of what either end allows, and the constant is the middle of that.
     """
     lasted_ns = after.at_ns - since.at_ns
     wander_ns = max(_drifted(DRIFT_PPM, lasted_ns), _parted(since, after)) // 2 + 1
@@ -82,7 +82,7 @@ def _slow(since: ClockReading, after: ClockReading) -> _Line:
 def _steady(since: ClockReading, after: ClockReading) -> _Line:
     """The line through both, as if the drift never turns nor exceeds twice its mean: the better one for a long run.
 
-    Such a drift is never further from its chord than by half of all of it, and the line's own errors at its ends differ by no more than both.
+    Such a drift is never further from its chord than by half of all of it, and the line's errors at its ends differ by no more than both.
     """
     drift_ns = after.offset_ns - since.offset_ns
     wander_ns = abs(drift_ns) // 2 + 1 + since.error_ns + after.error_ns

@@ -50,10 +50,10 @@ def sample(
     return Sample(step=step, host=host, source=source, at_ns=at_ns, text=text, expectation=index, holds=holds)
 
 
-def judged(expectation, *samples: Sample, status: str = "done", index: int = 0, run: str = "completed", actions=()):
+def judged(expectation, *samples: Sample, status: str = "done", index: int = 0, run: str = "completed", actions=(), **more):
     steps = (StepRecord(number=2, status=status),)
     record = RunRecord(run_id="r", label="x", status=run, start_ns=0, end_ns=1, steps=steps, samples=samples, actions=actions)
-    return judge_live(expectation, index, 2, PLAN, record)
+    return judge_live(expectation, index, 2, PLAN, record, **more)
 
 
 def test_it_held_once():
@@ -232,3 +232,10 @@ def test_output_that_was_not_kept_whole_cannot_fail_for_what_it_lacks():
 )
 def test_expectations_without_words_of_their_own(expectation, text):
     assert describe(expectation) == text
+
+
+def test_patience_that_seems_too_short_by_less_than_the_clocks_are_apart_was_whole():
+    short = sample(SYN_SENT, at_ns=OVER_NS - 1000)
+    assert judged(wanted(State.ESTABLISHED), short).value is Value.INCONCLUSIVE
+    assert judged(wanted(State.ESTABLISHED), short, error_ns=999).value is Value.INCONCLUSIVE
+    assert judged(wanted(State.ESTABLISHED), short, error_ns=1000).value is Value.FAILED

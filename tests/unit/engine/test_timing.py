@@ -86,3 +86,8 @@ def test_setting_the_machines_clock_moves_nothing(monkeypatch: pytest.MonkeyPatc
     assert abs(before - time.time_ns()) < SECOND
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert before <= clock.now_ns() < before + 60 * SECOND
+
+
+def test_hosts_that_are_far_away_are_told_earlier(times: Timetable) -> None:
+    times.lead_ns += SECOND
+    assert times.due(a_step(1, together=True)) == NOW + LEAD_NS + SECOND

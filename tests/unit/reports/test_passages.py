@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.model.evidence import Option, Quoted, Segment
+from orchestrator.model.evidence import ClockEvidence, Evidence, History, Option, Passage, Quoted, Segment, Transition
 from orchestrator.model.tcp import ACK, PSH, RST, SYN, URG, State
 from orchestrator.reports.telling.passages import ladder, segment_words
 
@@ -131,3 +131,24 @@ def test_an_icmp_error_speaks_of_the_connection_that_it_quotes(wire):
     wire.add("juliet", 2, protocol="icmp", source_port=0, destination_port=0, icmp_type=3, icmp_code=1, quoted=quoted)
     history = wire.history("romeo", (0.9, State.SYN_SENT), (2.02, State.CLOSED))
     assert [line.left_state for line in ladder(wire.evidence(history), ORDER)] == ["SYN_SENT", "CLOSED"]
+
+
+@pytest.mark.parametrize(("error_ns", "told"), [(0, "LISTEN"), (40, "LISTEN"), (60, "")])
+def test_the_state_of_a_host_that_did_not_see_the_segment_is_told_where_its_clock_can(error_ns, told):
+    """A lost SYN that romeo sent at 1000; at 1100, by her own clock, juliet got another one."""
+    ends = {
+        "source": "a",
+        "destination": "b",
+        "source_port": 1,
+        "destination_port": 2,
+        "source_host": "romeo",
+        "destination_host": "juliet",
+    }
+    syn = Segment(capture="romeo", number=1, at_ns=1000, protocol="tcp", outgoing=True, flags=SYN, **ends)
+    entered = [(500, State.LISTEN), (1100, State.SYN_RECEIVED)]
+    transitions = tuple(Transition(at_ns=at_ns, state=state, cause="", source="wire") for at_ns, state in entered)
+    history = History(host="juliet", local="b:2", peer="a:1", transitions=transitions)
+    clocks = tuple(ClockEvidence(host=host, since_ns=0, until_ns=0, error_ns=error_ns) for host in ORDER if error_ns)
+    evidence = Evidence(segments=(syn,), passages=(Passage(sent=0),), histories=(history,), clocks=clocks)
+    (line,) = ladder(evidence, ORDER)
+    assert line.right_state == told
