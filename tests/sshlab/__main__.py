@@ -59,10 +59,13 @@ def _up(asked: argparse.Namespace) -> int:
     )
     made.up()
     first = made.blueprints.machines[0].name
-    print(f"{len(made.blueprints.machines)} machines and their bastion are up after {time.monotonic() - began:.2f} s.")
-    print(f"  ssh -F {made.ssh_config} {first}")
-    print(f"  orchestrate run connection-refused.yaml --inventory {made.inventory}")
-    print(f"  python -m tests.sshlab down --at {made.folder}")
+    said = [
+        f"{len(made.blueprints.machines)} machines and their bastion are up after {time.monotonic() - began:.2f} s.",
+        f"  ssh -F {made.ssh_config} {first}",
+        f"  orchestrate run connection-refused.yaml --inventory {made.inventory}",
+        f"  python -m tests.sshlab down --at {made.folder}",
+    ]
+    print("\n".join(said))
     return 0
 
 
