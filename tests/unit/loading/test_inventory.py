@@ -187,6 +187,17 @@ def test_folders_of_variables_are_refused_where_they_would_change_something(load
     ]
 
 
+def test_a_folder_of_variables_that_nobody_may_read(load, monkeypatch):
+    def denied(self):
+        raise PermissionError(13, "Permission denied") if self.name == "host_vars" else FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.iterdir", denied)
+    with pytest.raises(
+        InputProblems, match=r"host_vars:1:1: Ansible's variables may be in there, and it cannot be read: Permission denied"
+    ):
+        load("all: {hosts: {romeo: }}")
+
+
 PIECES = (b"{", b"}", b"[", b"]", b": ", b"\n  ", b"'", b'"', b"null", b"true", b"7", b"1:30", b"\xff", b"{{ x }}", b"!vault ", b"&a ")
 PIECES += (b"all", b"romeo", b"jump: romeo", b"children:", b"hosts:", b"vars:", b"ansible_port: ", b"macs: ", b"-J a,b", b"-o ", b"none")
 SEED = b"""all:
