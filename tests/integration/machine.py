@@ -39,6 +39,8 @@ iptables -A INPUT -p tcp --dport 4 -j ACCEPT -m comment --comment "orchestrate:A
 echo ready
 exec sleep 600
 """
+PYTHON = os.path.realpath(sys.executable)
+"""Its own file: a virtual environment may be in a folder that the machine does not see."""
 SYSCTLS = ("net.ipv4.ip_forward", "net.ipv4.tcp_sack", "net.ipv4.conf.eth1.log_martians", "net.ipv4.tcp_syn_retries")
 
 
@@ -75,7 +77,9 @@ class Machine:
     def state(self) -> dict[str, object]:
         """All that a run could alter, without what changes by itself."""
         rules = [re.sub(r"\[\d+:\d+\]", "", self.do(tool)) for tool in ("iptables-save", "ip6tables-save")]
-        shown = [line for text in rules for line in text.splitlines() if line.startswith("-A") or (line[:1] == ":" and "ACCEPT" not in line)]
+        shown = [
+            line for text in rules for line in text.splitlines() if line.startswith("-A") or (line[:1] == ":" and "ACCEPT" not in line)
+        ]
         network = [sorted(self.do("ip", *words).splitlines()) for words in (("-4", "route"), ("-6", "route"))]
         addresses = [
             (device["ifname"], "UP" in device["flags"], sorted((fact["local"], fact["prefixlen"]) for fact in device["addr_info"]))
@@ -104,15 +108,15 @@ class Machine:
             assert time.monotonic() < until, changed
             await asyncio.sleep(0.1)
 
-    async def start(self, python: str = os.path.realpath(sys.executable)) -> Started:
-        session, process = await local.start("romeo", [*self.inside, python], bundle.GUARDIAN, asyncio.subprocess.PIPE)
+    async def start(self, stderr: int = asyncio.subprocess.PIPE) -> Started:
+        session, process = await local.start("romeo", [*self.inside, PYTHON], bundle.GUARDIAN, stderr)
         hello = await session.greeted()
         return Started(self, session, process, hello["pid"])
 
-    async def taken(self, run: str = "7e57", who: str = "alice@laptop") -> Started:
-        started = await self.start()
-        await started.session.ask(protocol.GUARD, run=run, who=who)
-        started.run = run
+    async def taken(self, stderr: int = asyncio.subprocess.PIPE) -> Started:
+        started = await self.start(stderr)
+        started.run = "7e57"
+        await started.session.ask(protocol.GUARD, run=started.run, who="alice@laptop")
         return started
 
 
