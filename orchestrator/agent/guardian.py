@@ -74,8 +74,6 @@ class Guardian:
         self._heard = True
         try:
             answer = _ASKS[frame["ask"]](self, frame)
-        except _Later:
-            pass
         except Exception as error:
             if "id" in frame:
                 text = str(error) if not isinstance(error, OSError) else f"the journal of this host: {error.strerror}"
@@ -132,15 +130,6 @@ class Guardian:
         if number in self._doubts:
             self.take_over("the agent did not take back a change that was not confirmed")
 
-    def _sweep(self, frame: Frame) -> None:
-        self._loop.spawn(self._end_orphans(), lambda value, _error: self._send({"id": frame["id"], "ok": value}))
-        raise _Later
-
-    def _end_orphans(self) -> Steps[list[str]]:
-        from .safety import processes
-
-        return (yield from processes.end(lambda: self._left(but=self._agent)))
-
     def _take_bye(self, frame: Frame) -> None:
         self._bye = frame
 
@@ -170,7 +159,7 @@ class Guardian:
         from .safety import processes, undoing
 
         _kill(self._agent)
-        still = yield from processes.end(lambda: self._left(but=0))
+        still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
         undone, failed = yield from undoing.all_back(self._loop, [self.undos[number] for number in sorted(self.undos, reverse=True)])
         failed = still + failed
         bye = self._bye or {}
@@ -195,20 +184,6 @@ class Guardian:
         self._journal.try_to_write({"ended": outcome["reason"], "undone": outcome["undone"], "not_undone": outcome["not_undone"]})
         self._journal.close()
 
-    def _left(self, but: int) -> list[int]:
-        """What the agent left: where orphans do not come to us, found by the run's id."""
-        from .safety import processes
-
-        found = processes.descendants(os.getpid(), but)
-        if not self._adopts and self.facts:
-            kin = processes.descendants(but) if but else []
-            found += [pid for pid in processes.labelled(self.facts["run"]) if pid not in found and pid not in kin]
-        return found
-
-
-class _Later(Exception):
-    """The answer comes when it is known."""
-
 
 _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
     "beat": Guardian._beat,  # noqa: SLF001  the class's own table
@@ -217,7 +192,6 @@ _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
     "forget": Guardian._forget,  # noqa: SLF001
     "doubt": Guardian._doubt,  # noqa: SLF001
     "settle": Guardian._settle,  # noqa: SLF001
-    "sweep": Guardian._sweep,  # noqa: SLF001
     "bye": Guardian._take_bye,  # noqa: SLF001
 }
 

@@ -16,7 +16,7 @@ from orchestrator.agent.channel import Channel
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait, wake
 
-from .processes import LABEL
+from .processes import LABEL, adopt_orphans, end, left_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Undo = dict[str, Any]
 
 ANSWER_NS = 5_000_000_000
-SWEEP_NS = 6_000_000_000
 BEAT_NS = 1_000_000_000
 SPARE_NS = 4_000_000_000  # beside the time to confirm: taking back
 
@@ -55,6 +54,7 @@ class Guard:
         self._loop = loop
         self._on_leave = on_leave
         self._tell = tell
+        self._adopts = False
         self._serial = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._confirmed: set[int] = set()
@@ -76,6 +76,7 @@ class Guard:
             raise ChangeRefused(f"run {self.held['run']} has this agent already")
         held: dict[str, Any] = yield from self._ask("hold", ANSWER_NS, run=run, who=who)
         os.environ[LABEL] = run
+        self._adopts = adopt_orphans()
         self.held = held
         return held
 
@@ -94,11 +95,9 @@ class Guard:
         self._send("forget", number=number)
 
     def sweep(self) -> Steps[None]:
-        """Have what our programs left behind ended, as a task; whoever cannot be ended is told when the guardian leaves."""
-        try:
-            yield from self._ask("sweep", SWEEP_NS)
-        except ChangeRefused:
-            pass
+        """End what our programs left behind, as a task; whatever cannot be ended is told when the guardian leaves."""
+        if self.held is not None:
+            yield from end(left_by(self.held["run"], adopts=self._adopts))
 
     def confirmed(self, what: str) -> Steps[bool]:
         """Tell the controller of a change and wait for its word, as a task; gives whether it came in time."""
@@ -139,6 +138,7 @@ class Guard:
 
     def _close_journal(self, reason: str, undone: list[str], failed: list[str]) -> None:
         from .journal import Journal, Told
+        from .state import Held, Lock, Unsafe
 
         held = self.held or {}
         try:
@@ -151,6 +151,10 @@ class Guard:
                 journal.try_to_write({"forget": number})
         journal.try_to_write({"ended": reason, "undone": undone, "not_undone": failed})
         journal.close()
+        try:
+            Lock({}).release()  # its file, which the guardian could not take away
+        except (Held, OSError, Unsafe):
+            pass
 
     def _beat(self) -> None:
         self._send("beat")
