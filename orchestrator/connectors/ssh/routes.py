@@ -18,7 +18,7 @@ from orchestrator.model.inventory import Machine
 
 NONE = "none"
 _LONGEST = 8
-_PLACE = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<v6>[^]]+)]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?/?")
+_PLACE = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<v6>[^]]+)]|(?P<host>[^@:\[\]\s]+))(?::(?P<port>\d{1,5}))?/?")
 
 
 class Leg(NamedTuple):
