@@ -113,6 +113,7 @@ def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
         "manager": next((name for name in _MANAGERS if which(name)), ""),
+        "release": "el8" if "platform:el8" in text("/etc/os-release") else "",
         "root": can("root"),
         "tools": {name: path for name in tools for path in [which(name)] if path},
         "features": [name for name in features if can(name)],
@@ -184,7 +185,7 @@ def _control(interfaces: list[Facts]) -> Facts:
 
 
 def our_end() -> str:
-    """Our address of the connection by which the controller came: the third word of ``SSH_CONNECTION``, of the nearest ancestor"""
+    """Our address of the connection by which the controller came: ``SSH_CONNECTION``'s third word, in the nearest ancestor's environment."""
     pid = str(os.getpid())
     for _ in range(_ANCESTORS):
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (\S+)", text(f"/proc/{pid}/environ"))
