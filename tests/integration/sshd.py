@@ -75,6 +75,7 @@ class Server:
             "KbdInteractiveAuthentication no",
             f"UsePAM {'no' if self._sudoers is None else 'yes'}",  # without PAM an account without a password is a locked one
             "StrictModes no",  # the test's folder is below /tmp
+            "SetEnv SHLVL=2",  # so that a bash that sshd starts reads nobody's .bashrc (bash(1), INVOCATION)
             "PidFile none",
             "LogLevel VERBOSE",
         ]
