@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import gc
 import os
+import secrets
 import statistics
 import sys
 import tempfile
@@ -45,8 +46,8 @@ async def agent(connections: Connections, server: Server) -> Session:
 
 
 async def prepare(session: Session) -> None:
-    await session.ask(protocol.GUARD, run="0a1b2c", who="benchmark")
-    await session.ask(protocol.PREPARE, run="0a1b2c", actions=STEPS)
+    await session.ask(protocol.GUARD, run=(run := secrets.token_hex(3)), who="benchmark")
+    await session.ask(protocol.PREPARE, run=run, actions=STEPS)
 
 
 async def steps(server: Server, count: int) -> dict[str, list[float]]:
