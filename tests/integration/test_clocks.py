@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import store
+from orchestrator import checks, store
+from orchestrator.checks import judge
 from orchestrator.connectors import local
 from orchestrator.connectors.session import Session
 from orchestrator.engine.lockstep import Lockstep
@@ -177,10 +178,14 @@ def test_what_happens_together_fires_by_each_clock_and_all_is_on_one_timeline(tm
 
 
 @pytest.mark.parametrize("delayed", [{"romeo": 0.04}, {"romeo": 0.06, "juliet": 0.02}])
-def test_captures_tell_what_unlike_ways_of_the_control_channel_hide(tmp_path: Path, delayed: dict[str, float]) -> None:
+def test_captures_tell_what_unlike_ways_of_the_control_channel_hide(
+    tmp_path: Path, delayed: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Measured over the channel, romeo's clock is wrong by half of the delay; segments between the hosts show it."""
     scenario = tmp_path / "timed.yaml"
     scenario.write_text("scenario: timed\ntitle: timed\n" + TIMED.lstrip("\n"))
+    judged: list[RunRecord] = []
+    monkeypatch.setattr(checks, "judge", lambda plan, record, evidence: (judged.append(record), judge(plan, record, evidence))[1])
     record, evidence, report = run(tmp_path, scenario, **delayed)
     assert report.value is Value.PASSED, report
     romeo = next(host.clock for host in record.hosts if host.name == "romeo")
@@ -194,3 +199,5 @@ def test_captures_tell_what_unlike_ways_of_the_control_channel_hide(tmp_path: Pa
     together = [action for action in record.actions if action.step == 2]
     assert all(action.start_ns >= action.planned_ns for action in together)
     assert not any(clock.doubt for clock in evidence.clocks)
+    moved = {clock.host: clock.moved for clock in evidence.clocks}
+    assert [one.start_ns for one in judged[0].actions] == [moved[one.host](one.start_ns) for one in record.actions]

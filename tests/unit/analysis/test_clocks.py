@@ -301,7 +301,7 @@ HOURS_NS = 5 * 3600 * SECOND
 
 def hours_apart(run, talk, **after):
     """A handshake whose second witness has a Unix clock that is five hours ahead and 3 ms late, known to ±4 ms."""
-    run.made().connect()
+    run.made().connect().ss(2, "juliet", "LISTEN 0.0.0.0:4000 0.0.0.0:*")
     talk.frames["juliet"] = [(when + HOURS_NS - 3 * MILLI, frame) for when, frame in talk.open().frames["juliet"]]
     captures = talk.captures()
     record = run.record(captures)
@@ -323,6 +323,8 @@ def test_a_host_whose_unix_clock_is_wrong_by_hours_is_no_problem(run, talk):
     assert juliet.shift_ns == pytest.approx(3 * MILLI, abs=juliet.error_ns)
     assert evidence.error_ns("juliet") == juliet.error_ns
     assert evidence.error_ns("romeo") == 0
+    (asked,) = evidence.snapshots
+    assert asked.at_ns == BEGIN + 2 * MILLI + juliet.shift_ns, "what the tools said is on the same timeline"
     assert [capture.doubt for capture in evidence.captures] == ["", ""]
 
 
