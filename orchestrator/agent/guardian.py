@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LOOK_NS = 1_000_000_000
 LOOKS = 10
 """So many looks without a sign of life, and the agent counts as stopped."""
-SPARE_NS = 2_000_000_000
+SPARE_NS = 4_000_000_000
 ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
@@ -101,7 +101,7 @@ class Guardian:
         try:
             for told in journals(lock.folder):
                 told.must_be_empty()
-                if now_unix_ns - os.lstat(told.path).st_mtime_ns > KEEP_NS:
+                if told.run == run or now_unix_ns - os.lstat(told.path).st_mtime_ns > KEEP_NS:
                     os.unlink(told.path)
             self._journal = Journal(lock.folder, run, facts)
         except Exception:
@@ -116,8 +116,8 @@ class Guardian:
         self.undos[frame["number"]] = frame["undo"]
 
     def _forget(self, frame: Frame) -> None:
-        if self.undos.pop(frame["number"], None) is not None:
-            self._journal.try_to_write({"forget": frame["number"]})
+        if self.undos.pop(frame["forget"], None) is not None:
+            self._journal.try_to_write({"forget": frame["forget"]})
 
     def _doubt(self, frame: Frame) -> None:
         self._doubts[frame["number"]] = frame["what"]
@@ -160,7 +160,7 @@ class Guardian:
 
         _kill(self._agent)
         still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
-        undone, failed = yield from undoing.all_back(self._loop, [self.undos[number] for number in sorted(self.undos, reverse=True)])
+        undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
         failed = still + failed
         bye = self._bye or {}
         if self._doubts:
@@ -178,9 +178,6 @@ class Guardian:
         if quiet:
             self._journal.remove()
             return
-        if not outcome["not_undone"]:
-            for number in self.undos:
-                self._journal.try_to_write({"forget": number})
         self._journal.try_to_write({"ended": outcome["reason"], "undone": outcome["undone"], "not_undone": outcome["not_undone"]})
         self._journal.close()
 

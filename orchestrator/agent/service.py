@@ -252,18 +252,15 @@ class Service:
 
     def survey(self, number: int, frame: Frame) -> None:
         """What this host has and can do; touches nothing."""
-        self._spawn(number, self._survey(frame), LOOK_NS)
-
-    def _survey(self, frame: Frame) -> Steps[Frame]:
         from .survey import health, survey  # a host of the controller's own machine is never asked
 
         facts = {}
         if frame.get("health"):
             facts = health(frame.get("tools", ()), frame.get("features", ()))
         elif frame.get("network"):
-            facts = yield from survey(self.loop, frame.get("tools", ()), frame.get("features", ()))
+            facts = survey(frame.get("tools", ()), frame.get("features", ()))
         values = {key: changes.read_sysctl(key) for key in frame.get("sysctls", ())}
-        return dict(facts, sysctls={key: value for key, value in values.items() if value is not None})
+        self._answer(number, dict(facts, sysctls={key: value for key, value in values.items() if value is not None}))
 
     def hold(self, number: int, frame: Frame) -> None:
         """Stay as long as the controller is heard of."""

@@ -150,7 +150,7 @@ class _Binder:
         return (self._live[host].interface(word) if word in own else word for word in words)
 
     def _in_family(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Words of ip(8) with ``-6`` before those about an IPv6 route; without an address (``default dev eth1``) it is of the variant's family."""
+        """Words of ip(8) with ``-6`` before an IPv6 route; without an address (``default dev eth1``) the variant's family is meant."""
         if words[0] in ("-4", "-6") or not "route".startswith(words[0]):
             return words
         addresses = [word for word in words if ":" in word or _DOTTED.match(word)]

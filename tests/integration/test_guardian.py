@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -20,7 +21,9 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="a machine with a network of its own needs root"),
 ]
 
-DAEMON = "import os,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.environ.clear()\ntime.sleep(600)"
+IPTABLES = os.path.realpath(shutil.which("iptables") or "/usr/sbin/iptables")
+SLEEP = shutil.which("sleep") or "/bin/sleep"
+DAEMON = f"import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.execve('{SLEEP}', ['{SLEEP}', '601'], {{}})"
 EVERYTHING = [
     rule("1", "lose", "-A INPUT -p tcp --dport 80 -j DROP"),
     rule("2", "first", "-I INPUT 1 -p tcp --dport 81 -j REJECT --reject-with tcp-reset"),
@@ -148,7 +151,7 @@ def kill_both(started: Started, number: int = signal.SIGKILL) -> None:
 def test_both_killed_and_then_cleaned() -> None:
     async def body(machine: Machine) -> None:
         started = await altered(machine)
-        escaped = [pid for pid in descendants(started.process.pid) if "environ.clear" in command(pid)]
+        escaped = [pid for pid in descendants(started.process.pid) if "601" in command(pid)]
         kill_both(started)
         await started.process.wait()
         with pytest.raises(AgentLost):
@@ -472,6 +475,53 @@ def test_the_words_of_a_guardian_do_not_keep_it() -> None:
         await machine.wait_restored(20)
         for fd in (unread, pipe):
             os.close(fd)
+
+    live(body)
+
+
+def test_a_tool_that_hangs_does_not_keep_the_rest() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        actions = [act("1", "sysctl", values={"net.ipv4.tcp_sack": 0}), rule("2", "lose", "-A INPUT -p tcp --dport 80 -j DROP")]
+        await started.prepare(*actions)
+        for action in actions:
+            await started.fire(action["id"])
+        machine.do("sh", "-c", "printf '#!/bin/sh\nexec sleep 600\n' > /tmp/hangs; chmod 755 /tmp/hangs")
+        machine.do("mount", "--bind", "/tmp/hangs", IPTABLES)
+        os.kill(started.agent, signal.SIGKILL)
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert goodbye["undone"] == ["net.ipv4.tcp_sack = 1"]
+        assert len(goodbye["not_undone"]) == 1
+        assert "--dport 80" in goodbye["not_undone"][0]
+        machine.do("umount", IPTABLES)
+        machine.do("rm", "/tmp/hangs")
+        (told,) = (await asked(machine))["runs"]
+        assert (len(told["undone"]), told["not_undone"]) == (2, [])
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_several_changes_at_once_are_confirmed_each_by_itself() -> None:
+    """The second comes when the proof of the first has begun; only its own proof counts for it."""
+
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        proofs = 0
+
+        async def prove() -> None:
+            nonlocal proofs
+            proofs += 1
+
+        started.session.prove = prove
+        rules = [rule(str(port), f"r{port}", f"-A INPUT -p tcp --dport {port} -j DROP") for port in range(80, 90)]
+        await started.prepare(*rules)
+        results = await started.fire(*[action["id"] for action in rules])
+        assert {result["status"] for result in results} == {"done"}
+        assert 0 < proofs <= len(rules)
+        started.session.close()
+        await started.ended()
 
     live(body)
 

@@ -16,7 +16,7 @@ from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait
 
 from . import processes, state, undoing
-from .journal import Told, journals
+from .journal import Journal, Told, journals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,14 +120,13 @@ def _clean_run(loop: Loop, journal: Told, *, named: bool) -> Steps[dict[str, Any
     """One dead run: what is left of its processes, its undos, its journal."""
     _signal(journal.facts, ("agent",), signal.SIGKILL)
     still = yield from processes.end(lambda: processes.labelled(journal.run))
-    undos = [journal.undos[number] for number in sorted(journal.undos, reverse=True)]
-    undone, failed = yield from undoing.all_back(loop, undos)
+    pages = Journal(os.path.dirname(journal.path), journal.run)
+    undone, failed = yield from undoing.all_back(loop, journal.undos, lambda number: pages.try_to_write({"forget": number}))
     failed = still + failed
     if named or not failed:
-        try:
-            os.unlink(journal.path)
-        except OSError:
-            pass
+        pages.remove()
+    else:
+        pages.close()
     reason = journal.outcome.get("ended", "its agent and its guardian were killed")
     return _account(journal.facts, alive=False, reason=reason, undone=journal.outcome.get("undone", []) + undone, failed=failed)
 
@@ -177,7 +176,7 @@ def _clean_folders(loop: Loop, folder: str, known: set[str | None]) -> Steps[lis
             path = os.path.join(base, name)
             if match is None or match.group(1) in known or not _is_ours(path):
                 continue
-            undone, _failed = yield from undoing.all_back(loop, [{"do": "folder", "text": path, "path": path}])
+            undone, _failed = yield from undoing.all_back(loop, {0: {"do": "folder", "text": path, "path": path}}, lambda _number: None)
             gone += undone
     return gone
 

@@ -58,6 +58,7 @@ class Guard:
         self._serial = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._confirmed: set[int] = set()
+        self._expired: set[int] = set()
         os.set_blocking(fd, False)
         self.channel = Channel(loop, fd, fd, self._line, self._ended)
         self._beat()
@@ -92,15 +93,15 @@ class Guard:
 
     def forget(self, number: int) -> None:
         """It is undone."""
-        self._send("forget", number=number)
+        self._send("forget", forget=number)
 
     def sweep(self) -> Steps[None]:
         """End what our programs left behind, as a task; whatever cannot be ended is told when the guardian leaves."""
         if self.held is not None:
             yield from end(left_by(self.held["run"], adopts=self._adopts))
 
-    def confirmed(self, what: str) -> Steps[bool]:
-        """Tell the controller of a change and wait for its word, as a task; gives whether it came in time."""
+    def doubt(self, what: str) -> Steps[int]:
+        """Tell the controller of a change and wait for its word, as a task; gives 0, or the change's number where the word did not come."""
         self._serial += 1
         number = self._serial
         until = now_ns() + int(self.patience_s * 1e9)
@@ -109,25 +110,26 @@ class Guard:
         self._tell(protocol.UNCONFIRMED, number=number, what=what)
         while number not in self._confirmed:
             if not (yield Wait(deadline=until, on=self)) and now_ns() >= until:
-                return False
+                self._expired.add(number)
+                return number
         self._confirmed.discard(number)
-        return True
+        return 0
 
     def confirm(self, number: int) -> None:
         """The controller's word.
 
         :raises ChangeRefused: it came too late, or there is no such change.
         """
-        if self.unconfirmed.pop(number, None) is None:
+        if number in self._expired or self.unconfirmed.pop(number, None) is None:
             raise ChangeRefused(f"no change of the number {number} waits to be confirmed")
         self._confirmed.add(number)
         self._send("settle", number=number)
         wake(self.waiting)
 
-    def settle(self) -> None:
-        """What was not confirmed has been taken back, or is about to be."""
-        until_now, self.unconfirmed = self.unconfirmed, {}
-        for number in until_now:
+    def settle(self, *numbers: int) -> None:
+        """These changes have been taken back; or all that were not confirmed are about to be."""
+        for number in numbers or tuple(self.unconfirmed):
+            self.unconfirmed.pop(number, None)
             self._send("settle", number=number)
 
     def bye(self, reason: str, undone: list[str], failed: list[str], *, finished: bool) -> None:
