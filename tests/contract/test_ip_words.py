@@ -33,6 +33,8 @@ ip link set lab1 up
 ip address add fe80::1/64 dev lab0 nodad
 ip route add 10.9.0.0/16 via 10.7.0.9
 ip route add 10.9.0.0/16 via 10.7.0.8 metric 50
+ip route add 10.8.0.0/24 dev lab0
+ip route add 10.12.0.0/16 via 10.8.0.9
 ip route add 10.10.10.0/24 dev lab0 table 77
 ip route add 10.11.0.0/16 via 10.10.10.9 dev lab0 onlink table 77
 ip -6 route add 2001:db8:9::/48 via 2001:db8:7::9

@@ -29,7 +29,7 @@ def ip_words(text: str) -> tuple[str, ...]:
     words = split_words(text)
     if words[0] in ("ip", "sudo"):
         raise Misread(f"leave out '{words[0]}': these are the words behind ip")
-    thing, *rest = words[1:] if words[0] in ("-4", "-6") else words
+    thing, *rest = (words[1:] or ("",)) if words[0] in ("-4", "-6") else words
     for name, check in _CHECKS.items():
         if thing and name.startswith(thing):
             check(rest)
