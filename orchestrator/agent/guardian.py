@@ -63,7 +63,9 @@ class Guardian:
         self._bye: Frame | None = None
         self._ending = False
         os.set_blocking(fd, False)
-        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over("the agent died"))
+        self._status: int | None = None
+        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over(""))
+        loop.on_exit(agent, self._agent_ended)
         loop.on_signal = self._signalled
         loop.call_at(now_ns() + LOOK_NS, self._look)
 
@@ -149,8 +151,17 @@ class Guardian:
         elif not self._ending:
             self._loop.call_at(now_ns() + LOOK_NS, self._look)
 
+    def _agent_ended(self, status: int) -> None:
+        self._status = status
+
+    def _fate(self) -> str:
+        """How the agent ended by itself."""
+        if self._status is not None and os.WIFSIGNALED(self._status):
+            return "the agent was killed by " + signal.Signals(os.WTERMSIG(self._status)).name
+        return "the agent died"
+
     def take_over(self, reason: str) -> None:
-        """End the agent, if it has not ended, and do what it can do no more. Once."""
+        """End the agent, if it has not ended (then without a ``reason``), and do what it can do no more. Once."""
         if not self._ending:
             self._ending = True
             self._loop.spawn(self._end(reason), lambda _value, _error: self._loop.stop())
@@ -162,12 +173,13 @@ class Guardian:
         still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
         undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
         failed = still + failed
+        reason = reason or self._fate()
         bye = self._bye or {}
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
         self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
-        if not bye and self._lock is not None:
+        if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
         if self._lock is not None:
             self._lock.release()
