@@ -166,7 +166,8 @@ class Guardian:
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
-        self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
+        nothing_to_tell = bool(bye) and not failed and (bye["finished"] or not outcome["undone"])
+        self._close_journal(outcome, quiet=nothing_to_tell)
         if not bye and self._lock is not None:
             _say(dict(outcome, tell=protocol.GOODBYE))
         if self._lock is not None:
