@@ -23,6 +23,7 @@ import time
 from . import protocol
 from .channel import Channel
 from .loop import Loop, caught, now_ns
+from .tasks import Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
 LONGEST_WORDS = 30_000
+LINGER_NS = 8_000_000_000
+"""How long the outcome of a run waits for its controller to ask; with all that comes before it is less than half a minute."""
 KEEP_NS = 24 * 3600 * 1_000_000_000
-"""How long the outcome of a run waits for somebody to ask for it."""
+"""How old an outcome is that a guardian left which was killed while it waited."""
 
 
 class Guardian:
@@ -178,11 +181,22 @@ class Guardian:
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
-        self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
+        nothing_to_tell = bool(bye) and not failed and (bye["finished"] or not outcome["undone"])
+        self._close_journal(outcome, quiet=nothing_to_tell)
         if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
+        _hang_up()
         if self._lock is not None:
             self._lock.release()
+        if self._journal is not None and not (nothing_to_tell or failed):
+            yield from self._wait_to_be_asked()
+
+    def _wait_to_be_asked(self) -> Steps[None]:
+        """Keep the outcome for a controller that has lost us and comes back to ask, but not for ever: nothing of a run is to stay."""
+        until = now_ns() + LINGER_NS
+        while now_ns() < until and os.path.exists(self._journal.path):
+            yield Wait(deadline=now_ns() + LINGER_NS // 32)
+        self._journal.vanish()
 
     def _close_journal(self, outcome: Frame, *, quiet: bool) -> None:
         if self._journal is None:
@@ -224,6 +238,13 @@ def _say(frame: Frame) -> None:
     except OSError:
         pass
     signal.alarm(0)
+
+
+def _hang_up() -> None:
+    """Let go of standard error, or the controller would wait for more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _enough(_signal: int, _frame: FrameType | None) -> None:
