@@ -23,6 +23,7 @@ import time
 from . import protocol
 from .channel import Channel
 from .loop import Loop, caught, now_ns
+from .tasks import Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
 LONGEST_WORDS = 30_000
+LINGER_NS = 8_000_000_000
+"""How long the outcome of a run waits for its controller to ask; with all that comes before it is less than half a minute."""
 KEEP_NS = 24 * 3600 * 1_000_000_000
-"""How long the outcome of a run waits for somebody to ask for it."""
+"""How old an outcome is that a guardian left which was killed while it waited."""
 
 
 class Guardian:
@@ -63,7 +66,9 @@ class Guardian:
         self._bye: Frame | None = None
         self._ending = False
         os.set_blocking(fd, False)
-        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over("the agent died"))
+        self._status: int | None = None
+        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over(""))
+        loop.on_exit(agent, self._agent_ended)
         loop.on_signal = self._signalled
         loop.call_at(now_ns() + LOOK_NS, self._look)
 
@@ -149,8 +154,17 @@ class Guardian:
         elif not self._ending:
             self._loop.call_at(now_ns() + LOOK_NS, self._look)
 
+    def _agent_ended(self, status: int) -> None:
+        self._status = status
+
+    def _fate(self) -> str:
+        """How the agent ended by itself."""
+        if self._status is not None and os.WIFSIGNALED(self._status):
+            return "the agent was killed by " + signal.Signals(os.WTERMSIG(self._status)).name
+        return "the agent died"
+
     def take_over(self, reason: str) -> None:
-        """End the agent, if it has not ended, and do what it can do no more. Once."""
+        """End the agent, if it has not ended (then without a ``reason``), and do what it can do no more. Once."""
         if not self._ending:
             self._ending = True
             self._loop.spawn(self._end(reason), lambda _value, _error: self._loop.stop())
@@ -162,15 +176,27 @@ class Guardian:
         still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
         undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
         failed = still + failed
+        reason = reason or self._fate()
         bye = self._bye or {}
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
-        self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
-        if not bye and self._lock is not None:
+        nothing_to_tell = bool(bye) and not failed and (bye["finished"] or not outcome["undone"])
+        self._close_journal(outcome, quiet=nothing_to_tell)
+        if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
+        _hang_up()
         if self._lock is not None:
             self._lock.release()
+        if self._journal is not None and not (nothing_to_tell or failed):
+            yield from self._wait_to_be_asked()
+
+    def _wait_to_be_asked(self) -> Steps[None]:
+        """Keep the outcome for a controller that has lost us and comes back to ask, but not for ever: nothing of a run is to stay."""
+        until = now_ns() + LINGER_NS
+        while now_ns() < until and os.path.exists(self._journal.path):
+            yield Wait(deadline=now_ns() + LINGER_NS // 32)
+        self._journal.vanish()
 
     def _close_journal(self, outcome: Frame, *, quiet: bool) -> None:
         if self._journal is None:
@@ -212,6 +238,13 @@ def _say(frame: Frame) -> None:
     except OSError:
         pass
     signal.alarm(0)
+
+
+def _hang_up() -> None:
+    """Let go of standard error, or the controller would wait for more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _enough(_signal: int, _frame: FrameType | None) -> None:

@@ -212,6 +212,17 @@ def test_controller_gone() -> None:
     live(body)
 
 
+def test_a_run_that_altered_nothing_leaves_no_word() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        await started.prepare()
+        started.session.close()
+        assert await started.ended() is None
+        assert machine.changed() == {}
+
+    live(body)
+
+
 def test_signal_that_asks_to_end() -> None:
     """systemd-logind sends it to all that a person left behind."""
 

@@ -151,8 +151,11 @@ class Guard:
         for number, undo in undos.items():
             if undo["text"] in undone:
                 journal.try_to_write({"forget": number})
-        journal.try_to_write({"ended": reason, "undone": undone, "not_undone": failed})
-        journal.close()
+        if failed:
+            journal.try_to_write({"ended": reason, "undone": undone, "not_undone": failed})
+            journal.close()
+        else:
+            journal.remove()
         try:
             Lock({}).release()  # its file, which the guardian could not take away
         except (Held, OSError, Unsafe):

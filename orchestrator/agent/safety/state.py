@@ -110,7 +110,11 @@ class Lock:
 
     def _taken(self) -> int:
         for _ in range(_TRIES):
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:  # who was here last has just taken the folder away
+                self.folder = folder()
+                continue
             if _is_free(fd) and _is_at(fd, self.path):
                 return fd
             os.close(fd)  # held, or who had it has just taken the file away
