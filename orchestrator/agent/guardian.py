@@ -185,9 +185,9 @@ class Guardian:
         self._close_journal(outcome, quiet=nothing_to_tell)
         if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
-        _hang_up()
         if self._lock is not None:
             self._lock.release()
+        _hang_up()
         if self._journal is not None and not (nothing_to_tell or failed):
             yield from self._wait_to_be_asked()
 
