@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.agent.protocol import decode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
-from orchestrator.model.words.actions import Iptables, Offload, Ready, Remove, Run, Start, Sysctl
+from orchestrator.model.words.actions import Ip, Iptables, Offload, Ready, Remove, Run, Start, Sysctl
 from orchestrator.model.words.expectations import AnyExpectation, Outcome, PacketsExpectation
 from orchestrator.model.words.segments import Gap
 from orchestrator.reports.drawing.ink import Ink, Style, duration
 from orchestrator.reports.telling.sheet import action_lines, typed
 
 _INDENT = " " * 6
-_PRIVILEGED = (Iptables, Remove, Sysctl, Offload)
+_PRIVILEGED = (Iptables, Remove, Sysctl, Offload, Ip)
 
 
 def render_plan(plan: Plan, setup: Mapping[str, Sequence[str]] | None = None, colour: bool = False) -> str:  # noqa: FBT001, FBT002  as render

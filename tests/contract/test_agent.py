@@ -26,6 +26,7 @@ from tests.conftest import interpreters
 Way = Callable[[], "asyncio._AsyncGeneratorContextManager[Session]"]
 SECOND = 1_000_000_000
 LOOPBACK = "127.0.0.1"
+RUN = f"7e57{os.getpid():x}"  # what bears its id is killed in the end: no other test's, at the same time
 
 
 @asynccontextmanager
@@ -49,7 +50,7 @@ async def guarded(python: str) -> AsyncIterator[Session]:
         before = PRIVATE_RUN if os.geteuid() == 0 else ("env", f"XDG_RUNTIME_DIR={folder}")
         session, process = await local.start("here", [*before, python], bundle.GUARDIAN)
         await session.greeted()
-        await session.ask(protocol.GUARD, run="7e57", who="alice@laptop")
+        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
         try:
             yield session
         finally:
@@ -115,7 +116,7 @@ LISTENER = (
 
 
 async def prepare(session: Session, *actions: dict, **more: object) -> None:
-    await session.ask(protocol.PREPARE, run="7e57", actions=list(actions), **more)
+    await session.ask(protocol.PREPARE, run=RUN, actions=list(actions), **more)
 
 
 async def fire(session: Session, *keys: str, at: int = 0) -> list[dict]:
