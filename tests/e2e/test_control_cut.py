@@ -56,8 +56,6 @@ def test_a_rule_that_cuts_it(two_hosts: Controller, which: str) -> None:
     assert words in report["reason"], report["reason"]
     assert "cut the control connection" in report["reason"]
     assert "taken back" in report["reason"] or "takes it back" in report["reason"]
-    romeo = two_hosts.stage("record")["hosts"][0]
-    assert not romeo.get("lost") or words.partition(" -j ")[0].removeprefix("-A ") in "; ".join(romeo["undone"])
     again = two_hosts.run("run", *two_hosts.i, "connection-refused", "--json")
     assert again.code == 0, again
 
