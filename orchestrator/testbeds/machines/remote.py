@@ -25,6 +25,7 @@ from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
+from orchestrator.testbeds.machines.logins import login
 from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
 from orchestrator.testbeds.machines.ways import Connections
 
@@ -59,6 +60,7 @@ class RealHosts:
     def __init__(self, connections: Connections, machines: Mapping[str, Machine], topology: Topology, family: str, run_id: str) -> None:
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
+        self.logins = {host.name: login(machines[host.name]) for host in topology.hosts}
         self._connections = connections
         self._machines = machines
         self._topology = topology
