@@ -42,8 +42,6 @@ ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
 LONGEST_WORDS = 30_000
-KEEP_NS = 24 * 3600 * 1_000_000_000
-"""How long the outcome of a run waits for somebody to ask for it."""
 
 
 class Guardian:
@@ -103,8 +101,7 @@ class Guardian:
         try:
             for told in journals(lock.folder):
                 told.must_be_empty()
-                if now_unix_ns - os.lstat(told.path).st_mtime_ns > KEEP_NS:
-                    os.unlink(told.path)
+                os.unlink(told.path)
             self._journal = Journal(lock.folder, run, facts)
         except Exception:
             lock.release()
@@ -177,21 +174,19 @@ class Guardian:
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
-        self._close_journal(outcome, quiet=bool(bye.get("finished")) and not failed)
+        self._close_journal(outcome)
         if not bye and self._lock is not None:
             _say(dict(outcome, tell=protocol.GOODBYE))
         if self._lock is not None:
             self._lock.release()
 
-    def _close_journal(self, outcome: Frame, *, quiet: bool) -> None:
+    def _close_journal(self, outcome: Frame) -> None:
+        """Where all is as it was, nothing is left to tell it: a journal that is not there says just that."""
         if self._journal is None:
             return
-        if quiet:
+        if not outcome["not_undone"]:
             self._journal.remove()
             return
-        if not outcome["not_undone"]:
-            for number in self.undos:
-                self._journal.try_to_write({"forget": number})
         self._journal.try_to_write({"ended": outcome["reason"], "undone": outcome["undone"], "not_undone": outcome["not_undone"]})
         self._journal.close()
 

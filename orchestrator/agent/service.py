@@ -58,7 +58,6 @@ class Service:
         self.leaving = False
         self._feed: capture.Feed | None = None
         self._armed: dict[int, Timer] = {}
-        self._finished = True
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
         if guard is not None:
             from .safety.guard import Guard
@@ -152,7 +151,6 @@ class Service:
         if failed or self.leaving:  # who leaves would not undo what begins now
             raise Refusal("; ".join(["an earlier run is not undone", *failed]))
         self.program = program
-        self._finished = False
         self.host = host = Host(self.loop, frame["run"], frame.get("folder") or "/", self.guard)
         if frame.get("folder") is None and frame.get("private"):
             folder = changes.private_folder(host.run, self._folders())
@@ -289,7 +287,6 @@ class Service:
         self._seal()
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
-        self._finished = self._finished or not self.leaving
         return answer
 
     def _disarm(self) -> None:
@@ -315,7 +312,7 @@ class Service:
         undone, failed = finished.get("undone", []), finished.get("not_undone", [])
         self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
         if self.guard is not None:
-            self.guard.bye(reason, undone, failed, finished=self._finished)
+            self.guard.bye(reason, undone, failed)
         self.loop.spawn(self.channel.wait_emptied(), lambda _value, _error: self.loop.stop(), now_ns() + LAST_WORDS_NS)
 
     def _check_silence(self) -> None:

@@ -131,13 +131,14 @@ class Guard:
         for number in until_now:
             self._send("settle", number=number)
 
-    def bye(self, reason: str, undone: list[str], failed: list[str], *, finished: bool) -> None:
-        """We have undone and are leaving. ``finished``: the controller knows how its run ended."""
-        self._send("bye", reason=reason, undone=undone, not_undone=failed, finished=finished)
+    def bye(self, reason: str, undone: list[str], failed: list[str]) -> None:
+        """We have undone and are leaving."""
+        self._send("bye", reason=reason, undone=undone, not_undone=failed)
         if self.gone and self.held is not None:
             self._close_journal(reason, undone, failed)
 
     def _close_journal(self, reason: str, undone: list[str], failed: list[str]) -> None:
+        from . import state
         from .journal import Journal, Told
 
         held = self.held or {}
@@ -146,6 +147,10 @@ class Guard:
             journal = Journal(os.path.dirname(held["journal"]), held["run"])
         except OSError:
             return  # cleaned up already
+        if not failed:
+            journal.remove()
+            state.abandon(held["run"])
+            return
         for number, undo in undos.items():
             if undo["text"] in undone:
                 journal.try_to_write({"forget": number})

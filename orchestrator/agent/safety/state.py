@@ -128,6 +128,18 @@ class Lock:
         os.close(self._fd)
 
 
+def abandon(run: str) -> None:
+    """Remove what is left of the lock of a run whose guardian was killed; the lock itself went with it."""
+    path = os.path.join(folder(), "lock")
+    try:
+        with open(path, "rb") as file:
+            if _is_free(file.fileno()) and _facts(file.read()).get("run") == run:
+                os.unlink(path)
+        os.rmdir(os.path.dirname(path))
+    except OSError:
+        pass  # somebody else has it, or it has gone
+
+
 def _write(fd: int, data: bytes) -> None:
     if os.pwrite(fd, data, 0) < len(data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

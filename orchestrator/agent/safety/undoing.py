@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
-_ABSENT = ("No such process", "Cannot assign requested address", "Cannot find device", "No such file or directory")
+_ABSENT = ("no such process", "cannot assign requested address", "cannot find device", "no such file or directory", "address not found")
 FOLDER = "orchestrate-"
 
 
@@ -135,7 +135,7 @@ def _command(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT
     """Words of ip(8); that what they would delete does not exist is what we wanted."""
     argv = ["ip", *undo["words"]]
     status, out, err = yield from output(loop, argv)
-    if status != 0 and not any(text in err for text in _ABSENT):
+    if status != 0 and not any(text in err.lower() for text in _ABSENT):
         raise changes.refused(argv, status, out, err)
 
 

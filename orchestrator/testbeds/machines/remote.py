@@ -33,6 +33,8 @@ _SURVEY_S = 15.0
 _GUARD_S = 10.0
 _ACCOUNT_S = 30.0
 _AGAIN_S = 1.0
+PUT_BACK = "its machine was put back as it was: nothing of the run is left there"
+"""A guardian that has put back everything leaves no journal either."""
 
 
 class Machines:
@@ -169,7 +171,7 @@ class RealHosts:
             await session.leave()
         ours = next((run for run in left.runs if run.run == self._run_id), None)
         if ours is None:
-            return {}
+            return {"fate": PUT_BACK}
         return None if ours.alive else {"undone": ours.undone, "not_undone": ours.not_undone, "fate": ours.reason}
 
     async def down(self) -> None:
