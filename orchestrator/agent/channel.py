@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Frame = dict[str, Any]
 
 CLOG_BYTES = 3 << 20
+READ_BYTES = 65_536  # beyond malloc's threshold (mallopt(3)) each read would map memory and give it back: 12 us
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -79,7 +80,7 @@ class Channel:
 
     def _readable(self, _events: int) -> None:
         try:
-            data = os.read(self.source, 262144)
+            data = os.read(self.source, READ_BYTES)
         except BlockingIOError:
             return
         except OSError:

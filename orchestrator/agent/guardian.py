@@ -23,6 +23,7 @@ import time
 from . import protocol
 from .channel import Channel
 from .loop import Loop, caught, now_ns
+from .tasks import Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ if TYPE_CHECKING:
 LOOK_NS = 1_000_000_000
 LOOKS = 10
 """So many looks without a sign of life, and the agent counts as stopped."""
-SPARE_NS = 2_000_000_000
+SPARE_NS = 4_000_000_000
 ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
 LONGEST_WORDS = 30_000
+LINGER_NS = 8_000_000_000
+"""How long the outcome of a run waits for its controller to ask; with all that comes before it is less than half a minute."""
+KEEP_NS = 24 * 3600 * 1_000_000_000
+"""How old an outcome is that a guardian left which was killed while it waited."""
 
 
 class Guardian:
@@ -61,7 +66,9 @@ class Guardian:
         self._bye: Frame | None = None
         self._ending = False
         os.set_blocking(fd, False)
-        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over("the agent died"))
+        self._status: int | None = None
+        self.channel = Channel(loop, fd, fd, self._line, lambda _reason: self.take_over(""))
+        loop.on_exit(agent, self._agent_ended)
         loop.on_signal = self._signalled
         loop.call_at(now_ns() + LOOK_NS, self._look)
 
@@ -72,8 +79,6 @@ class Guardian:
         self._heard = True
         try:
             answer = _ASKS[frame["ask"]](self, frame)
-        except _Later:
-            pass
         except Exception as error:
             if "id" in frame:
                 text = str(error) if not isinstance(error, OSError) else f"the journal of this host: {error.strerror}"
@@ -101,7 +106,8 @@ class Guardian:
         try:
             for told in journals(lock.folder):
                 told.must_be_empty()
-                os.unlink(told.path)
+                if told.run == run or now_unix_ns - os.lstat(told.path).st_mtime_ns > KEEP_NS:
+                    os.unlink(told.path)
             self._journal = Journal(lock.folder, run, facts)
         except Exception:
             lock.release()
@@ -115,8 +121,8 @@ class Guardian:
         self.undos[frame["number"]] = frame["undo"]
 
     def _forget(self, frame: Frame) -> None:
-        if self.undos.pop(frame["number"], None) is not None:
-            self._journal.try_to_write({"forget": frame["number"]})
+        if self.undos.pop(frame["forget"], None) is not None:
+            self._journal.try_to_write({"forget": frame["forget"]})
 
     def _doubt(self, frame: Frame) -> None:
         self._doubts[frame["number"]] = frame["what"]
@@ -128,15 +134,6 @@ class Guardian:
     def _despair(self, number: int) -> None:
         if number in self._doubts:
             self.take_over("the agent did not take back a change that was not confirmed")
-
-    def _sweep(self, frame: Frame) -> None:
-        self._loop.spawn(self._end_orphans(), lambda value, _error: self._send({"id": frame["id"], "ok": value}))
-        raise _Later
-
-    def _end_orphans(self) -> Steps[list[str]]:
-        from .safety import processes
-
-        return (yield from processes.end(lambda: self._left(but=self._agent)))
 
     def _take_bye(self, frame: Frame) -> None:
         self._bye = frame
@@ -157,8 +154,17 @@ class Guardian:
         elif not self._ending:
             self._loop.call_at(now_ns() + LOOK_NS, self._look)
 
+    def _agent_ended(self, status: int) -> None:
+        self._status = status
+
+    def _fate(self) -> str:
+        """How the agent ended by itself."""
+        if self._status is not None and os.WIFSIGNALED(self._status):
+            return "the agent was killed by " + signal.Signals(os.WTERMSIG(self._status)).name
+        return "the agent died"
+
     def take_over(self, reason: str) -> None:
-        """End the agent, if it has not ended, and do what it can do no more. Once."""
+        """End the agent, if it has not ended (then without a ``reason``), and do what it can do no more. Once."""
         if not self._ending:
             self._ending = True
             self._loop.spawn(self._end(reason), lambda _value, _error: self._loop.stop())
@@ -167,42 +173,39 @@ class Guardian:
         from .safety import processes, undoing
 
         _kill(self._agent)
-        still = yield from processes.end(lambda: self._left(but=0))
-        undone, failed = yield from undoing.all_back(self._loop, [self.undos[number] for number in sorted(self.undos, reverse=True)])
+        still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
+        undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
         failed = still + failed
+        reason = reason or self._fate()
         bye = self._bye or {}
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
         outcome = {"reason": bye.get("reason", reason), "undone": bye.get("undone", []) + undone, "not_undone": failed}
-        self._close_journal(outcome)
-        if not bye and self._lock is not None:
+        nothing_to_tell = bool(bye) and not failed and (bye["finished"] or not outcome["undone"])
+        self._close_journal(outcome, quiet=nothing_to_tell)
+        if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
+        _hang_up()
         if self._lock is not None:
             self._lock.release()
+        if self._journal is not None and not (nothing_to_tell or failed):
+            yield from self._wait_to_be_asked()
 
-    def _close_journal(self, outcome: Frame) -> None:
-        """Where all is as it was, nothing is left to tell it: a journal that is not there says just that."""
+    def _wait_to_be_asked(self) -> Steps[None]:
+        """Keep the outcome for a controller that has lost us and comes back to ask, but not for ever: nothing of a run is to stay."""
+        until = now_ns() + LINGER_NS
+        while now_ns() < until and os.path.exists(self._journal.path):
+            yield Wait(deadline=now_ns() + LINGER_NS // 32)
+        self._journal.vanish()
+
+    def _close_journal(self, outcome: Frame, *, quiet: bool) -> None:
         if self._journal is None:
             return
-        if not outcome["not_undone"]:
+        if quiet:
             self._journal.remove()
             return
         self._journal.try_to_write({"ended": outcome["reason"], "undone": outcome["undone"], "not_undone": outcome["not_undone"]})
         self._journal.close()
-
-    def _left(self, but: int) -> list[int]:
-        """What the agent left: where orphans do not come to us, found by the run's id."""
-        from .safety import processes
-
-        found = processes.descendants(os.getpid(), but)
-        if not self._adopts and self.facts:
-            kin = processes.descendants(but) if but else []
-            found += [pid for pid in processes.labelled(self.facts["run"]) if pid not in found and pid not in kin]
-        return found
-
-
-class _Later(Exception):
-    """The answer comes when it is known."""
 
 
 _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
@@ -212,7 +215,6 @@ _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
     "forget": Guardian._forget,  # noqa: SLF001
     "doubt": Guardian._doubt,  # noqa: SLF001
     "settle": Guardian._settle,  # noqa: SLF001
-    "sweep": Guardian._sweep,  # noqa: SLF001
     "bye": Guardian._take_bye,  # noqa: SLF001
 }
 
@@ -236,6 +238,13 @@ def _say(frame: Frame) -> None:
     except OSError:
         pass
     signal.alarm(0)
+
+
+def _hang_up() -> None:
+    """Let go of standard error, or the controller would wait for more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)
 
 
 def _enough(_signal: int, _frame: FrameType | None) -> None:

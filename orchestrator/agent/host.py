@@ -192,11 +192,12 @@ class Host:
         changes = [kept for kept in made if kept is not None]
         if self.guard is None or not changes:
             return
-        if (yield from self.guard.confirmed(what)):
+        number = yield from self.guard.doubt(what)
+        if not number:
             return
         for kept in reversed(changes):
             yield from self.take_back(kept)
-        self.guard.settle()
+        self.guard.settle(number)
         raise ControlCut(f"{what}: this cut the control connection, and was taken back after {self.guard.patience_s:g} s")
 
     def undo(self) -> Steps[tuple[list[str], list[str]]]:

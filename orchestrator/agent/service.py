@@ -58,6 +58,7 @@ class Service:
         self.leaving = False
         self._feed: capture.Feed | None = None
         self._armed: dict[int, Timer] = {}
+        self._finished = True
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
         if guard is not None:
             from .safety.guard import Guard
@@ -151,6 +152,7 @@ class Service:
         if failed or self.leaving:  # who leaves would not undo what begins now
             raise Refusal("; ".join(["an earlier run is not undone", *failed]))
         self.program = program
+        self._finished = False
         self.host = host = Host(self.loop, frame["run"], frame.get("folder") or "/", self.guard)
         if frame.get("folder") is None and frame.get("private"):
             folder = changes.private_folder(host.run, self._folders())
@@ -250,18 +252,15 @@ class Service:
 
     def survey(self, number: int, frame: Frame) -> None:
         """What this host has and can do; touches nothing."""
-        self._spawn(number, self._survey(frame), LOOK_NS)
-
-    def _survey(self, frame: Frame) -> Steps[Frame]:
         from .survey import health, survey  # a host of the controller's own machine is never asked
 
         facts = {}
         if frame.get("health"):
             facts = health(frame.get("tools", ()), frame.get("features", ()))
         elif frame.get("network"):
-            facts = yield from survey(self.loop, frame.get("tools", ()), frame.get("features", ()))
+            facts = survey(frame.get("tools", ()), frame.get("features", ()))
         values = {key: changes.read_sysctl(key) for key in frame.get("sysctls", ())}
-        return dict(facts, sysctls={key: value for key, value in values.items() if value is not None})
+        self._answer(number, dict(facts, sysctls={key: value for key, value in values.items() if value is not None}))
 
     def hold(self, number: int, frame: Frame) -> None:
         """Stay as long as the controller is heard of."""
@@ -287,6 +286,7 @@ class Service:
         self._seal()
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
+        self._finished = self._finished or not self.leaving
         return answer
 
     def _disarm(self) -> None:
@@ -312,7 +312,7 @@ class Service:
         undone, failed = finished.get("undone", []), finished.get("not_undone", [])
         self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
         if self.guard is not None:
-            self.guard.bye(reason, undone, failed)
+            self.guard.bye(reason, undone, failed, finished=self._finished)
         self.loop.spawn(self.channel.wait_emptied(), lambda _value, _error: self.loop.stop(), now_ns() + LAST_WORDS_NS)
 
     def _check_silence(self) -> None:

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .loop import Loop
-    from .tasks import Steps
-
     Facts = dict[str, Any]
 
 TRACED = "/events/sock/inet_sock_set_state/enable"
@@ -113,6 +110,7 @@ def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
         "manager": next((name for name in _MANAGERS if which(name)), ""),
+        "release": "el8" if "platform:el8" in text("/etc/os-release") else "",
         "root": can("root"),
         "tools": {name: path for name in tools for path in [which(name)] if path},
         "features": [name for name in features if can(name)],
@@ -120,60 +118,30 @@ def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
     }
 
 
-def survey(loop: Loop, tools: Iterable[str], features: Iterable[str]) -> Steps[Facts]:
-    """The facts of this host, as a task.
+def survey(tools: Iterable[str], features: Iterable[str]) -> Facts:
+    """The facts of this host.
 
-    ``interfaces`` are ``{"name", "index", "mac", "mtu", "up", "addresses": ["10.10.0.100/24"], "offloads": {"tso": True}}``, ``routes``
-    ``{"to", "via", "interface"}``, ``control`` is ``{"address", "interface"}`` of the connection that brought us, if there is one.
+    ``interfaces`` are ``{"name", "index", "mac", "mtu", "up", "addresses": ["10.10.0.100/24"], "offloads": {"tso": True}}``, ``routes`` are
+    ``{"version", "to", "via", "interface"}``. ``control`` is ``{"address", "interface"}`` of the connection that brought us, if one did.
+
+    :raises OSError: the kernel does not tell.
     """
+    from . import netlink
     from .changes import OFFLOADS, read_offload
 
-    interfaces = [_interface(told) for told in (yield from _told(loop, ["address", "show"]))]
+    interfaces = netlink.interfaces()
     for interface in interfaces:
         states = {name: read_offload(interface["name"], name) for name in OFFLOADS}
         interface["offloads"] = {name: state for name, state in states.items() if state is not None}
-    routes = [dict(route, version=4) for route in (yield from _told(loop, ["-4", "route", "show"]))]
-    routes += [dict(route, version=6) for route in (yield from _told(loop, ["-6", "route", "show"]))]
     return {
         "kernel": os.uname().release,
         "python": sys.version.split()[0],
         "tools": {name: path for name in tools for path in [which(name)] if path},
         "features": [name for name in features if can(name)],
         "interfaces": interfaces,
-        "routes": [_route(route) for route in routes],
+        "routes": netlink.routes(),
         "control": _control(interfaces),
     }
-
-
-def _told(loop: Loop, words: list[str]) -> Steps[list[Facts]]:
-    """What ``ip -j`` tells; nothing where it tells nothing, as of IPv6 on a kernel without.
-
-    :raises OSError: there is no ip, or it cannot tell in JSON (iproute2 before 4.13).
-    """
-    import json  # not needed by who only looks for programs
-
-    from .programs import output
-
-    status, out, err = yield from output(loop, ["ip", "-j", *words])
-    if status != 0 and "-6" not in words:
-        raise OSError(0, f"ip -j {' '.join(words)}: {err.strip()}")
-    return [told for told in json.loads(out or "[]") if told]
-
-
-def _interface(told: Facts) -> Facts:
-    addresses = [f"{address['local']}/{address['prefixlen']}" for address in told.get("addr_info", ()) if "local" in address]
-    return {
-        "name": told["ifname"],
-        "index": told["ifindex"],
-        "mac": told.get("address", "") if told.get("link_type") == "ether" else "",
-        "mtu": told["mtu"],
-        "up": "UP" in told["flags"],
-        "addresses": addresses,
-    }
-
-
-def _route(told: Facts) -> Facts:
-    return {"version": told["version"], "to": told["dst"], "via": told.get("gateway", ""), "interface": told.get("dev", "")}
 
 
 def _control(interfaces: list[Facts]) -> Facts:
@@ -184,7 +152,7 @@ def _control(interfaces: list[Facts]) -> Facts:
 
 
 def our_end() -> str:
-    """Our address of the connection by which the controller came: the third word of ``SSH_CONNECTION``, of the nearest ancestor"""
+    """Our address of the connection that brought us: ``SSH_CONNECTION``'s third word, in the nearest ancestor's environment."""
     pid = str(os.getpid())
     for _ in range(_ANCESTORS):
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (\S+)", text(f"/proc/{pid}/environ"))

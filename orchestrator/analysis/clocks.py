@@ -9,12 +9,13 @@ follow keep every one of the constraints, so that with them no segment arrives b
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from itertools import permutations
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.analysis.passages import by_header, direction
-from orchestrator.model.evidence import ClockEvidence, Segment
+from orchestrator.model.evidence import CLOCK_SLACK_NS, ClockEvidence, Segment
 from orchestrator.model.record import ActionRecord, CaptureRecord, ClockReading, HostClock, RunRecord
 
 DRIFT_PPM = 100
@@ -28,15 +29,21 @@ Pair = tuple[str, str]
 
 
 def with_control_channel(record: RunRecord) -> tuple[ClockEvidence, ...]:
-    """The clock of each host that has its own, as the round trips before and after the run tell."""
-    return tuple(_measured(host.name, host.clock, record.end_ns) for host in record.hosts if host.clock is not None)
+    """The clock of each host that has its own, as the round trips before and after the run tell.
+
+    What its Unix clock, which times frames, went beside the monotonic one is in the error too; where it was set, its capture is doubted.
+    """
+    moved = {one.host: abs(one.clock_moved_ns) for one in record.captures if abs(one.clock_moved_ns) <= CLOCK_SLACK_NS}
+    clocks = [_measured(host.name, host.clock, record.end_ns) for host in record.hosts if host.clock is not None]
+    more = [(clock, moved.get(clock.host, 0)) for clock in clocks]
+    return tuple(replace(clock, error_ns=clock.error_ns + span_ns, wander_ns=clock.wander_ns + span_ns) for clock, span_ns in more)
 
 
 def _measured(host: str, clock: HostClock, end_ns: int) -> ClockEvidence:
     since, after = clock.before, clock.after
     if after is None or after.at_ns <= since.at_ns:
         until_ns = max(end_ns, since.at_ns)
-        wander_ns = _drifted(DRIFT_PPM, until_ns - since.at_ns)
+        wander_ns = _drifted(DRIFT_PPM, until_ns - since.at_ns + since.error_ns)
         best = _Line(shift_ns=0, drift_ns=0, most_ns=since.error_ns, wander_ns=wander_ns)
         return _evidence(host, clock, until_ns, best, "")
     best = min(_slow(since, after), _steady(since, after), key=lambda line: line.most_ns + line.wander_ns)
@@ -71,8 +78,7 @@ def _slow(since: ClockReading, after: ClockReading) -> _Line:
 
     In the middle of the run the offset is within half of the drift of what either end allows, and the constant is the middle of that.
     """
-    lasted_ns = after.at_ns - since.at_ns
-    wander_ns = max(_drifted(DRIFT_PPM, lasted_ns), _parted(since, after)) // 2 + 1
+    wander_ns = max(_drifted(DRIFT_PPM, _lasted(since, after)), _parted(since, after)) // 2 + 1
     low = max(since.offset_ns - since.error_ns, after.offset_ns - after.error_ns) - wander_ns
     high = min(since.offset_ns + since.error_ns, after.offset_ns + after.error_ns) + wander_ns
     middle = (low + high) // 2
@@ -85,8 +91,15 @@ def _steady(since: ClockReading, after: ClockReading) -> _Line:
     Such a drift is never further from its chord than by half of all of it, and the line's errors at its ends differ by no more than both.
     """
     drift_ns = after.offset_ns - since.offset_ns
-    wander_ns = abs(drift_ns) // 2 + 1 + since.error_ns + after.error_ns
+    ends_ns = since.error_ns + after.error_ns
+    misplaced_ns = abs(drift_ns) * ends_ns // (after.at_ns - since.at_ns) + 1  # each clock was read at its moment, give or take its error
+    wander_ns = abs(drift_ns) // 2 + ends_ns + misplaced_ns
     return _Line(shift_ns=0, drift_ns=drift_ns, most_ns=max(since.error_ns, after.error_ns), wander_ns=wander_ns)
+
+
+def _lasted(since: ClockReading, after: ClockReading) -> int:
+    """The most that may have passed between the two: the moment of each is known to its error."""
+    return after.at_ns - since.at_ns + since.error_ns + after.error_ns
 
 
 def _drifted(ppm: int, lasted_ns: int) -> int:
@@ -100,7 +113,7 @@ def _parted(since: ClockReading, after: ClockReading) -> int:
 
 def _discontinuity(host: str, since: ClockReading, after: ClockReading) -> str:
     """Why a clock was not the same all through the run, empty where it may have been."""
-    lasted_ns = after.at_ns - since.at_ns
+    lasted_ns = _lasted(since, after)
     if _parted(since, after) <= _drifted(CONTINUOUS_PPM, lasted_ns):
         return ""
     ahead_ns = since.offset_ns - after.offset_ns
@@ -126,7 +139,19 @@ def with_captures(clocks: Sequence[ClockEvidence], segments: Iterable[Segment]) 
     if loose is None:
         return tuple(_contradicted(clock, known, delays) for clock in clocks)
     tight = _solved(known, delays, lambda _host: 0) or loose
-    return tuple(_narrowed(clock, loose[clock.host], tight[clock.host]) for clock in clocks)
+    shifts = {host: (tight[host, _CONTROLLER] - tight[_CONTROLLER, host]) // 2 for host in known}
+    errors = {host: _left_open(loose, shifts, known, (host, _CONTROLLER)) for host in known}
+    apart = {pair: _left_open(loose, shifts, known, pair) for pair in permutations(known, 2)}
+    return tuple(
+        replace(
+            clock,
+            shift_ns=clock.shift_ns + shifts[host],
+            error_ns=errors[host],
+            source=clock.source if (shifts[host], errors[host]) == (0, clock.error_ns) else "captures",
+            apart_ns={other: span_ns for (one, other), span_ns in apart.items() if one == host and span_ns < errors[host] + errors[other]},
+        )
+        for host, clock in known.items()
+    )
 
 
 def fastest(segments: Iterable[Segment]) -> dict[Pair, int]:
@@ -150,21 +175,10 @@ def fastest(segments: Iterable[Segment]) -> dict[Pair, int]:
     return delays
 
 
-class _Interval(Struct, frozen=True):
-    """From where to where a host's correction may lie."""
+def _solved(known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int], slack: Callable[[str], int]) -> dict[Pair, int] | None:
+    """For each two the most by which the correction of the first may be above that of the second; ``None`` where nothing keeps all limits.
 
-    low: int
-    high: int
-
-    @property
-    def middle(self) -> int:
-        return (self.low + self.high) // 2
-
-
-def _solved(known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int], slack: Callable[[str], int]) -> dict[str, _Interval] | None:
-    """The narrowest interval of each host's correction, ``None`` where none keeps all constraints.
-
-    ``limits[a, b]`` is the most by which the correction of ``a`` may be above that of ``b``; the controller's is 0.
+    The controller is one of them, and its correction is 0.
     """
     limits: dict[Pair, int] = {}
     for host, clock in known.items():
@@ -174,32 +188,36 @@ def _solved(known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int], slac
         ends = (sender if sender in known else _CONTROLLER, receiver if receiver in known else _CONTROLLER)
         most_ns = least_ns + slack(sender) + slack(receiver)
         limits[ends] = min(limits.get(ends, most_ns), most_ns)
-    high = _shortest(limits)
-    low = _shortest({(below, above): most for (above, below), most in limits.items()})
-    if high is None or low is None:
-        return None
-    return {host: _Interval(-low[host], high[host]) for host in known}
+    solved: dict[Pair, int] = {}
+    for source in (_CONTROLLER, *known):
+        most = _shortest(limits, source)
+        if most is None:
+            return None
+        solved |= {(above, source): most_ns for above, most_ns in most.items()}
+    return solved
 
 
-def _shortest(limits: Mapping[Pair, int]) -> dict[str, int] | None:
-    """The most that each correction can be when the controller's is 0 (Bellman and Ford); ``None`` where that has no end."""
-    most = {_CONTROLLER: 0, **{above: limit for (above, below), limit in limits.items() if below == _CONTROLLER}}
-    for _ in range(len(most) + 1):
-        changed = False
+def _shortest(limits: Mapping[Pair, int], source: str) -> dict[str, int] | None:
+    """The most that each correction can be above that of ``source`` (Bellman and Ford); ``None`` where that has no end."""
+    most = {source: 0}
+    for _ in range(len(limits) + 2):
+        before = dict(most)
         for (above, below), limit in limits.items():
-            if most[below] + limit < most[above]:
-                most[above], changed = most[below] + limit, True
-        if not changed:
-            return most if most[_CONTROLLER] >= 0 else None
+            if below in most:
+                most[above] = min(most.get(above, most[below] + limit), most[below] + limit)
+        if most == before:
+            return most
+        if most[source] < 0:
+            break
     return None
 
 
-def _narrowed(clock: ClockEvidence, loose: _Interval, tight: _Interval) -> ClockEvidence:
-    most_ns, more_ns = clock.error_ns - clock.wander_ns, tight.middle
-    if (more_ns, loose.low, loose.high) == (0, -most_ns, most_ns):
-        return clock
-    error_ns = max(loose.high - more_ns, more_ns - loose.low) + clock.wander_ns
-    return replace(clock, shift_ns=clock.shift_ns + more_ns, error_ns=error_ns, source="captures")
+def _left_open(solved: Mapping[Pair, int], shifts: Mapping[str, int], known: Mapping[str, ClockEvidence], pair: Pair) -> int:
+    """What the difference of two clocks may still be wrong by, on either side of the one that was chosen."""
+    host, other = pair
+    more_ns = shifts.get(host, 0) - shifts.get(other, 0)
+    wander_ns = sum(known[one].wander_ns for one in pair if one in known)
+    return max(solved[host, other] - more_ns, solved[other, host] + more_ns) + wander_ns
 
 
 def _contradicted(clock: ClockEvidence, known: Mapping[str, ClockEvidence], delays: Mapping[Pair, int]) -> ClockEvidence:

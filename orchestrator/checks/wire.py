@@ -40,7 +40,7 @@ def judge_wire(expectation: WireExpectation, plan: Plan, record: RunRecord, evid
     likeliest, *others = [_judged(expectation, plan, segments, unseen) for segments in told]
     if expectation.step is None or all(other.value is likeliest.value for other in others):
         return likeliest
-    reason = open_order(expectation.step, expectation.capture, evidence.error_ns(expectation.capture))
+    reason = open_order(expectation.step, expectation.capture, evidence)
     return replace(likeliest, value=Value.INCONCLUSIVE, reason=reason)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-READ_BYTES = 262_144
+READ_BYTES = 65_536  # beyond malloc's threshold (mallopt(3)) each read would map memory and give it back: 12 us
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
 """A host that sends more without a newline is not talking with us any more."""
 

@@ -16,7 +16,7 @@ from orchestrator.connectors.session import Session
 
 
 async def start(
-    host: str, python: Sequence[str] = (sys.executable,), entry: str = bundle.AGENT
+    host: str, python: Sequence[str] = (sys.executable,), entry: str = bundle.AGENT, stderr: int | None = None
 ) -> tuple[Session, asyncio.subprocess.Process]:
     """Start an agent under ``python -I -S``, send it its own source, and give the session and the process, which ``entry`` runs in.
 
@@ -26,7 +26,15 @@ async def start(
     data = bundle.bundle()
     try:
         process = await asyncio.create_subprocess_exec(
-            *python, "-I", "-S", "-c", bundle.bootstrap(data, entry), stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True
+            *python,
+            "-I",
+            "-S",
+            "-c",
+            bundle.bootstrap(data, entry),
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=stderr,
+            start_new_session=True,
         )
     except OSError:
         ours.close()

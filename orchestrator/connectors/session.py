@@ -43,8 +43,9 @@ class Session:
         """What the system refused when it was to become a host."""
         self.goodbye = ""
         self.prove: Callable[[], Awaitable[None]] | None = None
-        """Opens one more connection to the host, all the way, and closes it again; raises where that is not possible. ``None``: a change that
-        could cut the control connection is confirmed at once."""
+        """Opens one more connection to the host, all the way, and closes it again; raises where that is not possible.
+
+        It is called after each change that could cut the control connection. ``None``: such a change is confirmed at once."""
         self.unproven = ""
         """Why the newest change that could cut the control connection was not confirmed."""
         self._doubts: dict[int, str] = {}
@@ -194,9 +195,13 @@ class Session:
                     for number in sorted(numbers):
                         self.ask(protocol.CONFIRM, number=number).add_done_callback(partial(self._confirmed, number))
                 else:
-                    asked -= {number for number in numbers if self._doubts.pop(number, None) is not None}
+                    self._loop.call_later(2 * protocol.CONFIRM_S, self._forget_doubts, numbers)  # it has taken them back by then
         finally:
             self._proving = None
+
+    def _forget_doubts(self, numbers: set[int]) -> None:
+        for number in numbers:
+            self._doubts.pop(number, None)
 
     async def _is_reached(self) -> bool:
         if self.prove is None:

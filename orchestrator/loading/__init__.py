@@ -99,7 +99,14 @@ def _check_beside(path: Path, inventory: Inventory, complaints: Complaints) -> N
 
     for kind in ("group_vars", "host_vars"):
         folder = path.parent / kind
-        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        try:
+            entries = sorted(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            complaints.add(Where(path=str(folder), line=1), f"Ansible's variables may be in there, and it cannot be read: {error.strerror}")
+            continue
+        for entry in entries:
             stem = entry.name if entry.is_dir() or entry.suffix not in _VARIABLE_FILES else entry.stem
             wrong = beside_problem(kind, stem, inventory)
             if wrong:

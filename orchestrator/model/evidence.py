@@ -172,7 +172,8 @@ class ClockEvidence(Record, frozen=True, kw_only=True):
     From ``since_ns`` to ``until_ns`` the correction grows from ``shift_ns`` by ``drift_ns``; ``wander_ns`` of
     the error may be another one at another time. ``source`` is ``control channel`` or, where
     segments told more, ``captures``. ``unix_ns`` is by how much the host's Unix clock was ahead. ``doubt`` says why nothing of this can be
-    believed, empty where it can.
+    believed, empty where it can. ``apart_ns`` is within what the clock can be held against that of each host named there, where captures
+    know that better than both errors together.
     """
 
     host: str
@@ -185,6 +186,7 @@ class ClockEvidence(Record, frozen=True, kw_only=True):
     source: str = "control channel"
     unix_ns: int = 0
     doubt: str = ""
+    apart_ns: dict[str, int] = {}
 
     def moved(self, at_ns: int) -> int:
         """A time of this host, corrected; 0 (there is none) stays 0."""
@@ -213,3 +215,10 @@ class Evidence(Record, frozen=True, kw_only=True):
     def error_ns(self, host: str) -> int:
         """Within what the times of ``host`` are true on the common timeline; 0 for the controller's own clock."""
         return next((clock.error_ns for clock in self.clocks if clock.host == host), 0)
+
+    def apart_ns(self, host: str, other: str) -> int:
+        """Within what the order of something on ``host`` and something on ``other`` is known."""
+        if host == other:
+            return 0
+        known = {clock.host: clock.apart_ns for clock in self.clocks}
+        return known.get(host, {}).get(other, self.error_ns(host) + self.error_ns(other))

@@ -79,18 +79,38 @@ def _unknown_programs(scenario: Scenario) -> Iterator[Problem]:
     """The programs of steps that this machine lacks and nobody vouches for: most likely they are misspelt, so they are no quiet skip."""
     for name, place, is_file in planning.unvouched(scenario):
         if not which(name):
-            if is_file:
-                advice = f": the file of that name is run as './{name}'"
-            else:
-                advice = suggestion(name, {near for near in programs() if near[0] == name[0]})
-                advice += ": " if not advice else " Otherwise "
-                advice += "install it, or name it under 'needs', and the scenario is skipped where it is missing"
-            yield Problem(place.path, place.line, place.column, f"there is no program '{name}' on this machine{advice}")
+            near = suggestion(name, {near for near in programs() if near[0] == name[0]})
+            yield _no_program(name, place, is_file, "this machine", near)
+
+
+def _no_program(name: str, place: Where, is_file: bool, on: str, near: str = "") -> Problem:  # noqa: FBT001  as it is told
+    if is_file:
+        advice = f": the file of that name is run as './{name}'"
+    else:
+        advice = (
+            near
+            + (" Otherwise " if near else ": ")
+            + "install it, or name it under 'needs', and the scenario is skipped where it is missing"
+        )
+    return Problem(place.path, place.line, place.column, f"there is no program '{name}' on {on}{advice}")
 
 
 def make_plan(job: Job, testbed: Testbed | None = None) -> Plan:
-    """What would be done on ``testbed``, else on namespaces of this machine; touches nothing."""
-    return planning.plan(job.scenario, testbed or survey(job.topology, planning.needs(job.scenario)))
+    """What would be done on ``testbed``, else on namespaces of this machine; touches nothing.
+
+    :raises InputProblems: a program is on no host of ``testbed``, and nobody vouches for it.
+    """
+    if testbed is None:
+        return planning.plan(job.scenario, survey(job.topology, planning.needs(job.scenario)))
+    there = {name for host in testbed.hosts for name in host.facts.tools}
+    unknown = [
+        _no_program(name, place, is_file, "any of the hosts")
+        for name, place, is_file in planning.unvouched(job.scenario)
+        if name not in there
+    ]
+    if unknown:
+        raise InputProblems(unknown)
+    return planning.plan(job.scenario, testbed)
 
 
 def with_filters(plan: Plan) -> Plan:

@@ -42,7 +42,7 @@ def make_report(plan: Plan, record: RunRecord, evidence: Evidence, verdicts: Ver
         steps=tuple(step_line(step, by_number.get(step.number), by_id) for step in plan.steps),
         ladder=ladder(evidence, [host.name for host in plan.hosts]),
         verdicts=verdicts.verdicts,
-        notes=(*notes(record), *clock_notes(evidence.clocks)),
+        notes=(*notes(record), *clock_notes(evidence)),
     )
 
 

@@ -1,9 +1,11 @@
 """What travels to a host is the same bytes everywhere, and runs on every Python that a host may have."""
 
+import glob
 import json
 import os
 import subprocess
 import sys
+from importlib.util import MAGIC_NUMBER
 
 import pytest
 
@@ -52,3 +54,19 @@ def test_a_bundle_that_is_not_whole_never_runs(python):
     assert (early.returncode, early.stdout, early.stderr.decode().strip()) == (1, b"", "the bundle ended early")
     damaged = received(python, b" " + bundle()[1:])
     assert (damaged.returncode, damaged.stdout, damaged.stderr.decode().strip()) == (1, b"", "the bundle was damaged on its way")
+
+
+@pytest.mark.parametrize("python", sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.[67].*/bin/python3"))))
+def test_a_python_that_is_too_old_is_told_as_such(python):
+    old = received(python, bundle())
+    assert (old.returncode, old.stdout) == (1, b"")
+    assert old.stderr.decode().startswith("the agent needs Python 3.8 or newer, and this is Python 3.")
+
+
+@pytest.mark.parametrize("python", interpreters().values(), ids=interpreters().keys())
+def test_code_and_source_are_the_same_agent(python):
+    """Whichever a host's interpreter takes, it greets; here each takes its source."""
+    text = bootstrap(bundle()).replace(MAGIC_NUMBER.hex(), "00")
+    command = [python, "-I", "-S", "-c", text]
+    agent = subprocess.run(command, input=bundle() + BEAT, capture_output=True, timeout=30, check=False)
+    assert [json.loads(line).get("tell") for line in agent.stdout.splitlines()] == [protocol.HELLO, None, protocol.GOODBYE]

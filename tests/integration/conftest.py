@@ -1,4 +1,4 @@
-"""A program for each test, and proof after each test that its runs left nothing."""
+"""A program for each test, and proof after each test that its runs left nothing; SSH servers, and a home that knows of none."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT
 from tests.integration import leftovers
 from tests.integration.program import Program
+from tests.integration.sshd import Server
 
 NOBODY = 65534
 _PROBE = "import os, sys, click, msgspec, yaml; assert sys.version_info >= (3, 11); print(os.readlink('/proc/self/exe'))"
@@ -85,3 +87,27 @@ def ordinary(as_nobody: tuple[tuple[str, ...], str, str], tmp_path: Path) -> Ite
             os.chown(name, NOBODY, NOBODY)
         made = Program(Path(name), before=before, python=python, path=path, PYTHONDONTWRITEBYTECODE="1", HOME=name)
         yield from _watched(made)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers; the first word is the folder's name."""
+    made: list[Server] = []
+
+    def make(name: str, *lines: str, **fields: Any) -> Server:
+        made.append(Server(tmp_path / name, *lines, **fields))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own: nothing of this user's configuration or agent counts."""
+    path = tmp_path / "home"
+    (path / ".ssh").mkdir(mode=0o700, parents=True)
+    monkeypatch.setenv("HOME", str(path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return path

@@ -43,12 +43,22 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
 
 
 class Server:
-    """One sshd. ``key`` is the user's private key that it lets in; ``known_hosts`` a file with its host keys."""
+    """One sshd. ``key`` is the user's private key that it lets in, ``known_hosts`` a file with its host keys.
+
+    ``sudoers`` are the rules of sudo below it; ``alone``: it has a /run of its own, as another machine would.
+    """
 
     def __init__(
-        self, folder: Path, *lines: str, key: Path | None = None, kinds: tuple[str, ...] = ("ed25519",), sudoers: str | None = None
+        self,
+        folder: Path,
+        *lines: str,
+        key: Path | None = None,
+        kinds: tuple[str, ...] = ("ed25519",),
+        sudoers: str | None = None,
+        alone: bool = False,
     ) -> None:
         self.folder = folder
+        self._alone = alone
         self._sudoers = sudoers
         folder.mkdir(mode=0o700, parents=True)
         self.port = free_port()
@@ -75,6 +85,7 @@ class Server:
             "KbdInteractiveAuthentication no",
             f"UsePAM {'no' if self._sudoers is None else 'yes'}",  # without PAM an account without a password is a locked one
             "StrictModes no",  # the test's folder is below /tmp
+            "SetEnv SHLVL=2",  # so that a bash that sshd starts reads nobody's .bashrc (bash(1), INVOCATION)
             "PidFile none",
             "LogLevel VERBOSE",
         ]
@@ -89,8 +100,9 @@ class Server:
         """Start it, and wait until it accepts connections."""
         os.makedirs("/run/sshd", mode=0o755, exist_ok=True)
         command = [needs_sshd(), "-D", "-e", "-f", str(self.config)]
-        if self._sudoers is not None:
-            command = [*self._with_sudoers(self._sudoers), *command]
+        mounts = [*(["mount -t tmpfs -o mode=755 none /run", "mkdir /run/sshd"] if self._alone else []), *self._rules()]
+        if mounts:
+            command = ["unshare", "--mount", "sh", "-c", f'{" && ".join(mounts)} && exec "$@"', "sh", *command]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + PATIENCE_S
@@ -99,12 +111,14 @@ class Server:
             assert time.monotonic() < until, self.log.read_text()
             time.sleep(0.005)
 
-    def _with_sudoers(self, text: str) -> list[str]:
-        """Start what follows in a mount namespace where sudo has these rules and no others."""
+    def _rules(self) -> list[str]:
+        """Let sudo have these rules and no others, below this server."""
+        if self._sudoers is None:
+            return []
         rules = self.folder / "sudoers"
-        rules.write_text(f"{text}\n")
+        rules.write_text(f"{self._sudoers}\n")
         rules.chmod(0o440)
-        return ["unshare", "--mount", "sh", "-c", f'mount --bind {rules} /etc/sudoers && exec "$@"', "sh"]
+        return [f"mount --bind {rules} /etc/sudoers"]
 
     def descendants(self) -> list[int]:
         """Who was forked by it, one below the other."""

@@ -28,7 +28,7 @@ echo "admin ALL=(ALL) ALL" >> /etc/sudoers
 echo "free ALL=(ALL) NOPASSWD: ALL" >> /etc/sudoers
 rm -f /etc/sudoers.d/*
 useradd -m -s /bin/bash admin; useradd -m -s /bin/sh free; useradd -m -s /bin/sh nobodys
-usermod -p "*" free; usermod -p "*" nobodys
+useradd -s /usr/sbin/nologin closed; usermod -p "*" closed; usermod -p "*" free; usermod -p "*" nobodys
 echo "admin:{PASSWORD}" | chpasswd
 """
 LACKS = USERS + "dpkg --remove --force-depends lsof psmisc >/dev/null\n"
@@ -165,7 +165,8 @@ def test_one_that_fails_does_not_stop_the_others(lab):
     lab.add("stranger", USERS)
     lab.add("locked", LACKS)
     lab.add("refused", USERS)
-    lab.inventory(free="free", locked="nobodys", refused="montague")
+    lab.add("closed", USERS)
+    lab.inventory(free="free", locked="nobodys", refused="montague", closed="closed")
     known = lab.folder / "known_hosts"
     known.write_text("".join(line for line in known.read_text().splitlines(keepends=True) if f":{lab.made[2].port} " not in line))
     mirror_answers(lab.made[1])
@@ -176,6 +177,7 @@ def test_one_that_fails_does_not_stop_the_others(lab):
     assert (found["free"]["result"], found["free"]["packages"]) == ("installed", ["lsof", "psmisc"])
     assert "is not known: compare it, and pin it with `orchestrate trust`" in found["stranger"]["text"]
     assert "sudo asks for a password" in found["locked"]["text"]
+    assert "did not do what it was asked: it said 'This account is currently not available.'" in found["closed"]["text"]
     assert "not let in" in found["refused"]["text"]
     assert "free: $ env DEBIAN" in done.stderr
 

@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +21,9 @@ from orchestrator.errors import AgentLost, Unreachable
 from orchestrator.model.inventory import Machine
 from tests.integration.sshd import LOOPBACK, USER, Server, make_key
 
+pytestmark = pytest.mark.usefixtures("home")
 BOUND_S = 30
 Make = Callable[..., Server]
-
-
-@pytest.fixture
-def sshd(tmp_path: Path) -> Iterator[Make]:
-    """Makes servers; the first word is the folder's name."""
-    made: list[Server] = []
-
-    def make(name: str, *lines: str, **fields: Any) -> Server:
-        made.append(Server(tmp_path / name, *lines, **fields))
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of the test's own: nothing of this user's configuration or agent counts."""
-    path = tmp_path / "home"
-    (path / ".ssh").mkdir(mode=0o700, parents=True)
-    monkeypatch.setenv("HOME", str(path))
-    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    return path
 
 
 def run(body: Callable[[Connections], Awaitable[None]], **fields: Any) -> None:

@@ -13,6 +13,7 @@ from orchestrator.connectors.ssh import Connections, handshake
 from orchestrator.errors import AgentLost, Unreachable
 from tests.integration.paramiko_peer import Peer
 
+pytestmark = pytest.mark.usefixtures("home")
 BOUND_S = 20
 
 

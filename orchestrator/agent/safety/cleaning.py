@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import signal
 
 from orchestrator.agent.changes import ChangeRefused, command
@@ -17,7 +16,7 @@ from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait
 
 from . import processes, state, undoing
-from .journal import Told, journals
+from .journal import Journal, Told, journals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,10 +25,11 @@ if TYPE_CHECKING:
     from orchestrator.agent.loop import Loop
     from orchestrator.agent.tasks import Steps
 
-LEAVE_NS = 25_000_000_000
+LEAVE_NS = 20_000_000_000
 _KILLED_NS = 3_000_000_000
 _LOOK_NS = 20_000_000
 _COMMENT = re.compile(r"orchestrate:([0-9a-f]{1,32}):.+", re.DOTALL)
+_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')  # in quotes every mark may be behind a backslash, also where a shell's could not
 _FOLDER = re.compile(undoing.FOLDER + r"([0-9a-f]{1,32})-[0-9a-f]{16}")
 _TOOLS = ("iptables", "ip6tables")
 
@@ -54,10 +54,7 @@ def clean(loop: Loop, run: str, *, everything: bool) -> Steps[dict[str, Any]]:
                 gone.append(text)
         return {"runs": told, "rules": gone, "folders": (yield from _clean_folders(loop, folder, known))}
     finally:
-        try:
-            os.rmdir(folder)
-        except OSError:
-            pass  # somebody is alive, or there is something to tell again
+        _free()
 
 
 def _clean_runs(loop: Loop, folder: str, run: str, *, everything: bool) -> Steps[list[dict[str, Any]]]:
@@ -74,6 +71,14 @@ def _clean_runs(loop: Loop, folder: str, run: str, *, everything: bool) -> Steps
     return told
 
 
+def _free() -> None:
+    """Take away what is left of the lock of somebody who was killed, and the folder if it is empty; not where somebody is alive."""
+    try:
+        state.Lock({}).release()
+    except (state.Held, OSError):
+        pass
+
+
 def _account(
     facts: dict[str, Any], *, alive: bool, reason: str, undone: list[str] | None = None, failed: list[str] | None = None
 ) -> dict[str, Any]:
@@ -84,7 +89,7 @@ def _account(
 def _end(facts: dict[str, Any]) -> Steps[None]:
     """End a run that is alive: ask its guardian, wait for the lock, and kill what does not answer."""
     asked = _signal(facts, ("guardian",), signal.SIGTERM)
-    if asked:
+    if asked and not processes.is_stopped(facts["guardian"]["pid"]):
         yield from _wait_free(facts["run"], LEAVE_NS)
     if state.holder().get("run") == facts["run"]:
         _signal(facts, ("guardian", "agent"), signal.SIGKILL)
@@ -115,14 +120,13 @@ def _clean_run(loop: Loop, journal: Told, *, named: bool) -> Steps[dict[str, Any
     """One dead run: what is left of its processes, its undos, its journal."""
     _signal(journal.facts, ("agent",), signal.SIGKILL)
     still = yield from processes.end(lambda: processes.labelled(journal.run))
-    undos = [journal.undos[number] for number in sorted(journal.undos, reverse=True)]
-    undone, failed = yield from undoing.all_back(loop, undos)
+    pages = Journal(os.path.dirname(journal.path), journal.run)
+    undone, failed = yield from undoing.all_back(loop, journal.undos, lambda number: pages.try_to_write({"forget": number}))
     failed = still + failed
     if named or not failed:
-        try:
-            os.unlink(journal.path)
-        except OSError:
-            pass
+        pages.remove()
+    else:
+        pages.close()
     reason = journal.outcome.get("ended", "its agent and its guardian were killed")
     return _account(journal.facts, alive=False, reason=reason, undone=journal.outcome.get("undone", []) + undone, failed=failed)
 
@@ -151,10 +155,7 @@ def _rules(loop: Loop) -> Steps[list[tuple[str, str, list[str]]]]:
 
 def _labelled(line: str) -> tuple[str, list[str]]:
     """The run whose comment a line of iptables-save(8) carries, and the line's words; empty where it carries none of ours."""
-    try:
-        words = shlex.split(line)
-    except ValueError:
-        return "", []
+    words = [re.sub(r"\\(.)", r"\1", quoted) if quoted else bare for quoted, bare in _WORD.findall(line)]
     owners = [_COMMENT.fullmatch(words[i + 1]) for i in range(len(words) - 1) if words[i] == "--comment"]
     return (owners[0].group(1), words) if len(owners) == 1 and owners[0] is not None else ("", words)
 
@@ -175,7 +176,7 @@ def _clean_folders(loop: Loop, folder: str, known: set[str | None]) -> Steps[lis
             path = os.path.join(base, name)
             if match is None or match.group(1) in known or not _is_ours(path):
                 continue
-            undone, _failed = yield from undoing.all_back(loop, [{"do": "folder", "text": path, "path": path}])
+            undone, _failed = yield from undoing.all_back(loop, {0: {"do": "folder", "text": path, "path": path}}, lambda _number: None)
             gone += undone
     return gone
 

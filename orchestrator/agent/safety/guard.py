@@ -16,7 +16,7 @@ from orchestrator.agent.channel import Channel
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait, wake
 
-from .processes import LABEL
+from .processes import LABEL, adopt_orphans, end, left_by
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     Undo = dict[str, Any]
 
 ANSWER_NS = 5_000_000_000
-SWEEP_NS = 6_000_000_000
 BEAT_NS = 1_000_000_000
 SPARE_NS = 4_000_000_000  # beside the time to confirm: taking back
 
@@ -55,9 +54,11 @@ class Guard:
         self._loop = loop
         self._on_leave = on_leave
         self._tell = tell
+        self._adopts = False
         self._serial = 0
         self._answers: dict[int, dict[str, Any]] = {}
         self._confirmed: set[int] = set()
+        self._expired: set[int] = set()
         os.set_blocking(fd, False)
         self.channel = Channel(loop, fd, fd, self._line, self._ended)
         self._beat()
@@ -76,6 +77,7 @@ class Guard:
             raise ChangeRefused(f"run {self.held['run']} has this agent already")
         held: dict[str, Any] = yield from self._ask("hold", ANSWER_NS, run=run, who=who)
         os.environ[LABEL] = run
+        self._adopts = adopt_orphans()
         self.held = held
         return held
 
@@ -91,17 +93,15 @@ class Guard:
 
     def forget(self, number: int) -> None:
         """It is undone."""
-        self._send("forget", number=number)
+        self._send("forget", forget=number)
 
     def sweep(self) -> Steps[None]:
-        """Have what our programs left behind ended, as a task; whoever cannot be ended is told when the guardian leaves."""
-        try:
-            yield from self._ask("sweep", SWEEP_NS)
-        except ChangeRefused:
-            pass
+        """End what our programs left behind, as a task; whatever cannot be ended is told when the guardian leaves."""
+        if self.held is not None:
+            yield from end(left_by(self.held["run"], adopts=self._adopts))
 
-    def confirmed(self, what: str) -> Steps[bool]:
-        """Tell the controller of a change and wait for its word, as a task; gives whether it came in time."""
+    def doubt(self, what: str) -> Steps[int]:
+        """Tell the controller of a change and wait for its word, as a task; gives 0, or the change's number where the word did not come."""
         self._serial += 1
         number = self._serial
         until = now_ns() + int(self.patience_s * 1e9)
@@ -110,36 +110,37 @@ class Guard:
         self._tell(protocol.UNCONFIRMED, number=number, what=what)
         while number not in self._confirmed:
             if not (yield Wait(deadline=until, on=self)) and now_ns() >= until:
-                return False
+                self._expired.add(number)
+                return number
         self._confirmed.discard(number)
-        return True
+        return 0
 
     def confirm(self, number: int) -> None:
         """The controller's word.
 
         :raises ChangeRefused: it came too late, or there is no such change.
         """
-        if self.unconfirmed.pop(number, None) is None:
+        if number in self._expired or self.unconfirmed.pop(number, None) is None:
             raise ChangeRefused(f"no change of the number {number} waits to be confirmed")
         self._confirmed.add(number)
         self._send("settle", number=number)
         wake(self.waiting)
 
-    def settle(self) -> None:
-        """What was not confirmed has been taken back, or is about to be."""
-        until_now, self.unconfirmed = self.unconfirmed, {}
-        for number in until_now:
+    def settle(self, *numbers: int) -> None:
+        """These changes have been taken back; or all that were not confirmed are about to be."""
+        for number in numbers or tuple(self.unconfirmed):
+            self.unconfirmed.pop(number, None)
             self._send("settle", number=number)
 
-    def bye(self, reason: str, undone: list[str], failed: list[str]) -> None:
-        """We have undone and are leaving."""
-        self._send("bye", reason=reason, undone=undone, not_undone=failed)
+    def bye(self, reason: str, undone: list[str], failed: list[str], *, finished: bool) -> None:
+        """We have undone and are leaving. ``finished``: the controller knows how its run ended."""
+        self._send("bye", reason=reason, undone=undone, not_undone=failed, finished=finished)
         if self.gone and self.held is not None:
             self._close_journal(reason, undone, failed)
 
     def _close_journal(self, reason: str, undone: list[str], failed: list[str]) -> None:
-        from . import state
         from .journal import Journal, Told
+        from .state import Held, Lock, Unsafe
 
         held = self.held or {}
         try:
@@ -147,15 +148,18 @@ class Guard:
             journal = Journal(os.path.dirname(held["journal"]), held["run"])
         except OSError:
             return  # cleaned up already
-        if not failed:
-            journal.remove()
-            state.abandon(held["run"])
-            return
         for number, undo in undos.items():
             if undo["text"] in undone:
                 journal.try_to_write({"forget": number})
-        journal.try_to_write({"ended": reason, "undone": undone, "not_undone": failed})
-        journal.close()
+        if failed:
+            journal.try_to_write({"ended": reason, "undone": undone, "not_undone": failed})
+            journal.close()
+        else:
+            journal.remove()
+        try:
+            Lock({}).release()  # its file, which the guardian could not take away
+        except (Held, OSError, Unsafe):
+            pass
 
     def _beat(self) -> None:
         self._send("beat")

@@ -64,11 +64,16 @@ class Journal:
 
     def remove(self) -> None:
         """There is nothing to tell any more."""
-        try:
-            os.unlink(self.path)
-        except OSError:
-            pass
+        self.vanish()
         self.close()
+
+    def vanish(self) -> None:
+        """Take the file away, and its folder where that is empty then."""
+        for remove, path in ((os.unlink, self.path), (os.rmdir, os.path.dirname(self.path))):
+            try:
+                remove(path)
+            except OSError:
+                pass
 
 
 class Told:

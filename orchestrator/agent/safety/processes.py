@@ -1,7 +1,7 @@
 """What a run started on this host, found again and ended: by descent from the guardian, and by the run's id in the environment.
 
-Nothing here knows undos. The surprising fact: a daemon that forked twice is nobody's child, except where the guardian is a *subreaper*
-(prctl(2), PR_SET_CHILD_SUBREAPER): there it becomes the guardian's.
+Nothing here knows undos. The surprising fact: a daemon that forked twice is nobody's child, except where an ancestor is a *subreaper*
+(prctl(2), PR_SET_CHILD_SUBREAPER). Agent and guardian both are: what one of them leaves behind comes to the other.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def since(pid: int) -> int:
     return int(fields[19]) if fields and fields[0] not in "ZX" else 0
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether it was stopped (SIGSTOP), so that it will answer nothing."""
+    return _stat(pid)[:1] in (["T"], ["t"])
+
+
 def lives(who: dict[str, int]) -> bool:
     """Whether the process of this ``pid`` still is the one that began ``since``."""
     return bool(who) and since(who["pid"]) == who["since"] != 0
@@ -63,8 +68,8 @@ def _all() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def descendants(root: int, but: int = 0) -> list[int]:
-    """Everything that descends from ``root`` and has not ended, but not the process ``but`` nor what descends from it."""
+def descendants(root: int) -> list[int]:
+    """Everything that descends from ``root`` and has not ended."""
     children: dict[int, list[int]] = {}
     for pid in _all():
         fields = _stat(pid)
@@ -73,10 +78,9 @@ def descendants(root: int, but: int = 0) -> list[int]:
     found: list[int] = []
     parents = [root]
     while parents:
-        for pid in children.get(parents.pop(), ()):
-            if pid != but:
-                found.append(pid)
-                parents.append(pid)
+        born = children.get(parents.pop(), [])
+        found += born
+        parents += born
     return found
 
 
@@ -92,6 +96,11 @@ def labelled(run: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def left_by(run: str, *, adopts: bool) -> Callable[[], list[int]]:
+    """What finds all that this process and its descendants started; where orphans do not come to us (``adopts``), by the run's id."""
+    return lambda: descendants(os.getpid()) + ([] if adopts or not run else labelled(run))
 
 
 def end(find: Callable[[], list[int]]) -> Steps[list[str]]:

@@ -110,7 +110,11 @@ class Lock:
 
     def _taken(self) -> int:
         for _ in range(_TRIES):
-            fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            except FileNotFoundError:  # who was here last has just taken the folder away
+                self.folder = folder()
+                continue
             if _is_free(fd) and _is_at(fd, self.path):
                 return fd
             os.close(fd)  # held, or who had it has just taken the file away
@@ -126,18 +130,6 @@ class Lock:
             except OSError:
                 pass
         os.close(self._fd)
-
-
-def abandon(run: str) -> None:
-    """Remove what is left of the lock of a run whose guardian was killed; the lock itself went with it."""
-    path = os.path.join(folder(), "lock")
-    try:
-        with open(path, "rb") as file:
-            if _is_free(file.fileno()) and _facts(file.read()).get("run") == run:
-                os.unlink(path)
-        os.rmdir(os.path.dirname(path))
-    except OSError:
-        pass  # somebody else has it, or it has gone
 
 
 def _write(fd: int, data: bytes) -> None:

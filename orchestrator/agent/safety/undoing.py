@@ -18,7 +18,7 @@ from orchestrator.agent.tasks import Wait, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Any
 
     from orchestrator.agent.loop import Loop
@@ -43,13 +43,18 @@ def carry_out(loop: Loop, undo: Undo, *, certain: bool = False) -> Steps[None]:
     yield from kind(loop, undo, certain)
 
 
-def all_back(loop: Loop, undos: Iterable[Undo]) -> Steps[tuple[list[str], list[str]]]:
-    """Carry out ``undos`` in this order, each for a few seconds at the most: ``(undone, not undone)`` in words."""
+def all_back(loop: Loop, undos: dict[int, Undo], forget: Callable[[int], object]) -> Steps[tuple[list[str], list[str]]]:
+    """Carry out ``undos``, the highest number first, each for a few seconds at the most: ``(undone, not undone)`` in words.
+
+    ``forget`` is called with the number of each that was carried out.
+    """
     undone: list[str] = []
     failed: list[str] = []
-    for undo in undos:
+    for number in sorted(undos, reverse=True):
+        undo = undos[number]
         try:
             yield from within(loop, carry_out(loop, undo), ONE_NS)
+            forget(number)
             undone.append(undo["text"])
         except Exception as error:
             failed.append(f"{undo.get('text', undo)} ({error})")

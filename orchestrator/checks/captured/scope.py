@@ -57,7 +57,7 @@ def spoken_of(
         and _between_hosts(segment)
         and not (segment.outgoing and segment.source_host != host and host in routers)
     ]
-    lasted = spans(expectation.step, host, evidence.error_ns(host), record, (segment.at_ns for segment in segments))
+    lasted = spans(expectation.step, host, record, evidence, (segment.at_ns for segment in segments))
     if isinstance(lasted, str):
         return lasted
     found = [[one for one in segments if one.at_ns >= since and (until is None or one.at_ns < until)] for since, until in lasted]

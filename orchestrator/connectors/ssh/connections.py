@@ -62,7 +62,6 @@ class Connections:
             raise Unreachable(machine.name, f"no fresh connection: {refusal}") from refusal
         except TimeoutError:
             raise Unreachable(machine.name, f"no fresh connection within {PROVE_S:g} s") from None
-        connection.close()
         await closed(connection, 1.0)
 
     async def close(self) -> None:

@@ -40,15 +40,16 @@ class KeyRing:
         self._read: dict[str, asyncio.Task[asyncssh.SSHKey | None]] = {}
 
     async def of(self, leg: Leg) -> Keys:
-        """The keys for this server: those that it names, else the usual ones.
+        """The keys for this server: those that it names, else the usual ones, and those of the machine behind it.
 
         :raises Refused: a key that is named cannot be read, or is no key.
         """
         usable: list[Usable] = []
         locked: list[str] = []
         identities: list[bytes] = []
-        for path in leg.keys or _usual():
-            key = await self._key(path, leg.agent, needed=path in leg.keys)
+        named = (*leg.keys, *leg.more_keys)
+        for path in dict.fromkeys((*(leg.keys or _usual()), *leg.more_keys)):
+            key = await self._key(path, leg.agent, needed=path in named)
             if key is None:
                 locked.append(path)
                 identities += _public_half(path)

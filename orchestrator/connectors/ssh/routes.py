@@ -18,7 +18,7 @@ from orchestrator.model.inventory import Machine
 
 NONE = "none"
 _LONGEST = 8
-_PLACE = re.compile(r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?:\[(?P<v6>[^]]+)]|(?P<host>[^:\[\]]+))(?::(?P<port>\d{1,5}))?/?")
+_PLACE = re.compile(r"(?:ssh://)?(?:(?P<user>.+)@)?(?:\[(?P<v6>[^]]+)]|(?P<host>[^@:\[\]\s]+))(?::(?P<port>\d{1,5}))?/?")
 
 
 class Leg(NamedTuple):
@@ -32,6 +32,8 @@ class Leg(NamedTuple):
     alias: str = ""
     configs: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    more_keys: tuple[str, ...] = ()
+    """Offered after those: of a bastion, the machine's, because an inventory has no other place for a bastion's key."""
     agent: str = ""
     only: bool = False
     """Whether no other keys of the agent than those named may be offered (``IdentitiesOnly``)."""
@@ -61,7 +63,8 @@ def route(machine: Machine) -> Route:
     last = _leg(machine.name, asked, options, configs, files)
     if machine.keys:
         last = last._replace(keys=_home(machine.keys))
-    return (*_bastions([jump for jump in jumps if jump.lower() != NONE], configs, files), last)
+    bastions = _bastions([jump for jump in jumps if jump.lower() != NONE], configs, files)
+    return (*(leg._replace(more_keys=_home(machine.keys)) for leg in bastions), last)
 
 
 def _bastions(jumps: list[str], configs: tuple[str, ...], files: tuple[str, ...]) -> Route:

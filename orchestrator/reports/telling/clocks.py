@@ -7,8 +7,9 @@ though nothing in a run rests on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
-from orchestrator.model.evidence import ClockEvidence
+from orchestrator.model.evidence import ClockEvidence, Evidence
 
 COARSE_NS = 1_000_000
 """An error from which on it is worth a note: segments and calls of lab sheets follow each other by about so much."""
@@ -20,11 +21,14 @@ def clocks_line(clocks: Sequence[ClockEvidence]) -> str:
     return f"clocks: {', '.join(told)}" if told else ""
 
 
-def clock_notes(clocks: Sequence[ClockEvidence]) -> tuple[str, ...]:
-    """Why some clock cannot be believed, and which ones are known so coarsely that it may matter."""
-    coarse = [clock for clock in clocks if clock.error_ns > COARSE_NS]
-    line = [f"{clocks_line(coarse)}: what happened on two hosts within such a time has no known order"] if coarse else []
-    return (*dict.fromkeys(clock.doubt for clock in clocks if clock.doubt), *line)
+def clock_notes(evidence: Evidence) -> tuple[str, ...]:
+    """Why some clock cannot be believed, and which two are known to each other so coarsely that it may matter."""
+    pairs = combinations([clock.host for clock in evidence.clocks], 2)
+    worst_ns, hosts = max(((evidence.apart_ns(*pair), pair) for pair in pairs), default=(0, ()))
+    both = " and ".join(hosts)
+    coarse = f"what happened on {both} within {_span(worst_ns)} of each other has no known order: so far their clocks may be apart"
+    doubts = dict.fromkeys(clock.doubt for clock in evidence.clocks if clock.doubt)
+    return (*doubts, *([coarse] if worst_ns > COARSE_NS else []))
 
 
 def _ahead(clock: ClockEvidence) -> str:

@@ -74,7 +74,7 @@ def _line(evidence: Evidence, passage: Passage, order: Sequence[str]) -> LadderL
     source, destination = segment.source_host, segment.destination_host
     rightward = order.index(source) < order.index(destination)
     arrived = segment if passage.received is None else evidence.segments[passage.received]
-    apart_ns = evidence.error_ns(source) + evidence.error_ns(destination)
+    apart_ns = evidence.apart_ns(source, destination)
     unsure = apart_ns if passage.sent is None else 0, apart_ns if passage.received is None else 0
     states = (
         _state(evidence.histories, source, _ends(segment), segment.at_ns, unsure[0]),

@@ -12,7 +12,7 @@ import msgspec
 from orchestrator.errors import TestbedError
 from orchestrator.model.inventory import Checkup, Finding, Level
 from orchestrator.model.words.values import Record
-from orchestrator.testbeds.preparing.packages import PACKAGES, packages
+from orchestrator.testbeds.preparing.packages import PACKAGES, Look, packages
 
 FEATURES = ("packet", "comment", "conntrack", "statistic", "netem", "tbf", "trace")
 """What a kernel may lack: sockets that see frames, three matches of iptables, two queueing disciplines, the trace of socket states."""
@@ -43,6 +43,7 @@ class Health(Record, frozen=True, kw_only=True):
     kernel: str = ""
     python: str = ""
     manager: str = ""
+    release: str = ""
     root: bool = False
     refusal: str = ""
     tools: dict[str, str] = {}
@@ -66,7 +67,8 @@ def health_of(told: Mapping[str, object], machine: str) -> Health:
 def diagnose(machine: str, health: Health) -> Checkup:
     """What it means for labs."""
     missing = [tool for tool in PACKAGES if tool not in health.tools]
-    wanted = packages(missing, health.manager) if health.manager else ()
+    look = Look(missing=tuple(missing), manager=health.manager, root=health.root, sudo="", release=health.release)
+    wanted = packages(look) if health.manager else ()
     return Checkup(machine=machine, findings=tuple(_findings(health, missing, wanted)), packages=wanted)
 
 

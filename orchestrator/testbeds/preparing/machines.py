@@ -96,7 +96,7 @@ def _provided(one: _Reached, failure: Outcome | None, *, password: str | None, d
         commands = tuple(f"{'' if one.look.root else 'sudo '}{command}" for command in install_commands(one.look))
         if not commands:
             return Outcome(name, READY, text="nothing to do")
-        wanted = packages(one.look.missing, one.look.manager)
+        wanted = packages(one.look)
         if dry_run:
             for command in commands:
                 one.tell(f"would run: {command}")

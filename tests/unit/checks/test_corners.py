@@ -112,8 +112,8 @@ def test_a_step_lasts_to_the_begin_of_the_next_one_that_ran():
         StepRecord(number=4, status="missing"),
     )
     told = run(steps=steps)
-    assert [spans(step, "romeo", 0, told, ()) for step in (None, 1, 3)] == [[(0, None)], [(1, 9)], [(9, None)]]
-    assert [spans(step, "romeo", 0, told, ()) for step in (2, 4, 5)] == [f"step {step} did not run" for step in (2, 4, 5)]
+    assert [spans(step, "romeo", told, Evidence(), ()) for step in (None, 1, 3)] == [[(0, None)], [(1, 9)], [(9, None)]]
+    assert [spans(step, "romeo", told, Evidence(), ()) for step in (2, 4, 5)] == [f"step {step} did not run" for step in (2, 4, 5)]
 
 
 def test_the_excerpt_shows_five_before_and_what_follows():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from orchestrator.checks.captured.windows import spans
+from orchestrator.checks.captured import windows
 from orchestrator.checks.wire import contradicted, judge_wire
 from orchestrator.model.evidence import CaptureEvidence, ClockEvidence, Evidence, Segment
 from orchestrator.model.plan import HostPlan, Plan
@@ -44,6 +44,11 @@ def run(*actions):
     return RunRecord(run_id="r", label="x", status="completed", start_ns=0, end_ns=9999, steps=STEPS, actions=actions)
 
 
+def spans(number, host, error_ns, record, times, **apart):
+    clock = ClockEvidence(host=host, since_ns=0, until_ns=0, error_ns=error_ns, apart_ns=apart)
+    return windows.spans(number, host, record, Evidence(clocks=(clock,)), times)
+
+
 def test_exact_clocks_know_one_answer():
     assert spans(1, "romeo", 0, run(), [1999, 2000]) == [(1000, 2000)]
     assert spans(2, "romeo", 0, run(), [1999, 2000]) == [(2000, None)]
@@ -62,6 +67,12 @@ def test_what_a_host_did_itself_tells_by_its_own_clock():
     before, after = acted(1, 1100, 1970), acted(2, 1990, 2500)
     assert spans(2, "romeo", 50, run(before, after), [1960, 1989, 1990]) == [(1990, None), (1989, None)]
     assert spans(2, "romeo", 50, run(before, acted(2, 1980, 2500)), [1960, 1981, 1990]) == [(1980, None)]
+
+
+def test_what_another_host_did_tells_by_what_its_clock_is_apart():
+    """As over a far away control channel, where hosts know each other's clocks much better than the controller does."""
+    before, after = acted(1, 1100, 1970, host="juliet"), acted(2, 1990, 2500, host="juliet")
+    assert set(spans(2, "romeo", 900, run(before, after), [1960, 1964, 1965, 1994], juliet=5)) == {(1965, None), (1994, None), (1995, None)}
 
 
 @pytest.mark.parametrize(

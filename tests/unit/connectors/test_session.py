@@ -114,3 +114,104 @@ def test_the_end_says_why() -> None:
         assert str(session.lost) == "romeo: its agent left: signal 15"
 
     talk(body)
+
+
+UNCONFIRMED = b'{"tell": "unconfirmed", "number": %d, "what": "iptables -A INPUT -j DROP"}'
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come to that")
+
+
+def confirmed(wire: Wire) -> list[int]:
+    return [frame["number"] for frame in wire.sent if frame["ask"] == protocol.CONFIRM]
+
+
+def test_a_change_is_confirmed_at_once_where_nothing_can_be_proved() -> None:
+    async def body(session: Session, wire: Wire) -> None:
+        wire.come(UNCONFIRMED % 4)
+        await until(lambda: confirmed(wire))
+        assert confirmed(wire) == [4]
+
+    talk(body)
+
+
+def test_one_proof_is_for_all_changes_that_came_before_it() -> None:
+    async def body(session: Session, wire: Wire) -> None:
+        begun: list[asyncio.Event] = []
+
+        async def prove() -> None:
+            begun.append(asyncio.Event())
+            await begun[-1].wait()
+
+        session.prove = prove
+        for number in (1, 2):
+            wire.come(UNCONFIRMED % number)
+        await until(lambda: begun)
+        wire.come(UNCONFIRMED % 3)
+        assert confirmed(wire) == []
+        begun[0].set()
+        await until(lambda: len(begun) == 2)
+        assert confirmed(wire) == [1, 2]
+        begun[1].set()
+        await until(lambda: len(confirmed(wire)) == 3)
+        assert len(begun) == 2
+
+    talk(body)
+
+
+@pytest.mark.parametrize("error", [OSError("no way"), AgentError("romeo", "no way")])
+def test_what_cannot_be_proved_is_not_confirmed_and_names_the_change_when_the_channel_ends(error: Exception) -> None:
+    async def body(session: Session, wire: Wire) -> None:
+        async def prove() -> None:
+            raise error
+
+        session.prove = prove
+        wire.come(UNCONFIRMED % 1)
+        await until(lambda: session.unproven)
+        assert "no way" in session.unproven
+        assert confirmed(wire) == []
+        wire.end("")
+        assert str(session.lost) == (
+            "romeo: its agent vanished; it had just made a change that cut the control connection, and takes it back: "
+            "iptables -A INPUT -j DROP"
+        )
+
+    talk(body)
+
+
+def test_what_was_confirmed_is_not_blamed_for_the_end() -> None:
+    async def body(session: Session, wire: Wire) -> None:
+        wire.come(UNCONFIRMED % 1)
+        await until(lambda: confirmed(wire))
+        wire.come(json.dumps({"id": wire.sent[-1]["id"], "ok": None}).encode())
+        await asyncio.sleep(0)
+        wire.end("")
+        assert str(session.lost) == "romeo: its agent vanished"
+
+    talk(body)
+
+
+def test_who_closes_a_session_proves_nothing_more() -> None:
+    async def body(session: Session, wire: Wire) -> None:
+        proving: list[bool] = []
+
+        async def prove() -> None:
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                proving.append(False)
+
+        session.prove = prove
+        wire.come(UNCONFIRMED % 1)
+        wire.come(b'{"tell": "unconfirmed", "number": "x"}')
+        await asyncio.sleep(0)
+        session.close()
+        await until(lambda: proving)
+        assert confirmed(wire) == []
+
+    talk(body)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec.structs import replace
 
 from orchestrator.agent import protocol
-from orchestrator.engine.clocks import Trip, measure, measured
+from orchestrator.connectors.session import Session
+from orchestrator.engine import part
+from orchestrator.engine.clocks import Measured, Trip, measure, measured
+from orchestrator.engine.lockstep import Lockstep
 from orchestrator.engine.part import Part
 from orchestrator.engine.recorder import Recorder
-from orchestrator.engine.timing import Clock
+from orchestrator.engine.timing import LEAD_NS, Clock
 from orchestrator.errors import AgentError
-from tests.unit.engine.conftest import SECOND, Agent, Kept, a_plan
+from orchestrator.model.record import ClockReading
+from tests.unit.engine.conftest import SECOND, Agent, Kept, Unwatched, a_plan, a_step, an_action
 from tests.unit.engine.test_timing import Stopped
 
 
@@ -132,3 +138,27 @@ def test_a_host_that_is_lost_keeps_its_first_reading() -> None:
     clock = asyncio.run(whole()).part.record.clock
     assert clock is not None
     assert clock.after is None
+
+
+def test_the_lead_of_what_happens_together_covers_the_longest_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Romeo is 3 s away: what is to begin at one instant on all hosts is sent so much earlier."""
+    agent, far_ns = Agent(), 3 * SECOND
+    agent.answers[protocol.CAPTURE]["clock"] = [0, 0]
+
+    async def far_away(_session: Session, clock: Clock, _patience_s: float) -> Measured:
+        reading = ClockReading(at_ns=clock.now_ns(), offset_ns=clock.offset_ns, error_ns=1)
+        return Measured(reading=reading, unix_ns=0, slowest_ns=far_ns)
+
+    monkeypatch.setattr(part, "measure", far_away)
+    plan = a_plan(a_step(1, actions=(an_action(1),), together=True), timeout_ns=SECOND // 5)
+    plan = replace(plan, testbed=replace(plan.testbed, kind="ssh"))
+
+    async def whole() -> int:
+        engine = Lockstep(plan, "ab", {"romeo": agent.session()}, Kept(), Unwatched())
+        began_ns = time.monotonic_ns()
+        await engine.run()
+        return began_ns
+
+    began_ns = asyncio.run(whole())
+    (at_ns,) = [frame["at"] for frame in agent.asked if frame["ask"] == protocol.FIRE]
+    assert at_ns >= began_ns + LEAD_NS + far_ns

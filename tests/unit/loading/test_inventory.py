@@ -11,6 +11,7 @@ import yaml
 from orchestrator.errors import InputProblems
 from orchestrator.loading import inventory_schema, load_inventory
 from orchestrator.loading.inventory import read_inventory
+from orchestrator.loading.keys.inventory import VARIABLES
 from orchestrator.loading.source.documents import read_document
 from orchestrator.loading.source.problems import Complaints, Enough, Refused
 
@@ -43,6 +44,14 @@ def test_the_one_that_ships(root, monkeypatch):
     assert {machine.jump for machine in inventory.machines} == {("student@192.0.2.1",)}
     assert {machine.known_hosts for machine in inventory.machines} == {("known_hosts",)}
     assert VALIDATOR.is_valid(yaml.safe_load((root / "inventory.yaml").read_text()))
+
+
+def test_the_page_names_every_variable_and_its_example_loads(root, load):
+    page = (root / "docs" / "inventory.md").read_text()
+    assert not [name for name in VARIABLES.table if f"`{name}`" not in page]
+    bastion, romeo, juliet = load(page.partition("```yaml\n")[2].partition("```")[0]).machines
+    assert (bastion.jump, bastion.user, romeo.jump) == ((), "student", ("student@bastion.example.org",))
+    assert juliet.keys == ("/home/me/.ssh/sliver", "/home/me/.ssh/bastion")
 
 
 def test_what_is_not_said_is_empty(load, tmp_path):
@@ -185,6 +194,17 @@ def test_folders_of_variables_are_refused_where_they_would_change_something(load
         ("host_vars/node.example", "for Ansible this changes the machine 'node.example'"),
         ("host_vars/romeo.json", "for Ansible this changes the machine 'romeo'"),
     ]
+
+
+def test_a_folder_of_variables_that_nobody_may_read(load, monkeypatch):
+    def denied(self):
+        raise PermissionError(13, "Permission denied") if self.name == "host_vars" else FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.iterdir", denied)
+    with pytest.raises(
+        InputProblems, match=r"host_vars:1:1: Ansible's variables may be in there, and it cannot be read: Permission denied"
+    ):
+        load("all: {hosts: {romeo: }}")
 
 
 PIECES = (b"{", b"}", b"[", b"]", b": ", b"\n  ", b"'", b'"', b"null", b"true", b"7", b"1:30", b"\xff", b"{{ x }}", b"!vault ", b"&a ")

@@ -20,12 +20,16 @@ def test_a_line_tells_each_clock_its_error_and_where_more_than_the_channel_told(
 
 
 def test_only_what_may_matter_is_a_note():
-    assert clock_notes((ROMEO, JULIET)) == ()
+    assert clock_notes(Evidence()) == ()
+    assert clock_notes(Evidence(clocks=(ROMEO,))) == ()
+    assert clock_notes(Evidence(clocks=(ROMEO, JULIET))) == ()
     coarse = replace(JULIET, error_ns=20_000_000)
-    assert clock_notes((ROMEO, coarse)) == (
-        "clocks: juliet -3.1 s ± 20 ms (captures): what happened on two hosts within such a time has no known order",
+    assert clock_notes(Evidence(clocks=(ROMEO, coarse))) == (
+        "what happened on romeo and juliet within 20.2 ms of each other has no known order: so far their clocks may be apart",
     )
-    assert clock_notes((replace(ROMEO, doubt="why"), replace(JULIET, doubt="why"))) == ("why",)
+    known = replace(ROMEO, apart_ns={"juliet": 90_000})
+    assert clock_notes(Evidence(clocks=(known, coarse))) == (), "though neither is near to the controller's"
+    assert clock_notes(Evidence(clocks=(replace(ROMEO, doubt="why"), replace(JULIET, doubt="why")))) == ("why",)
 
 
 def test_a_report_holds_both(plans, make_record):

@@ -16,7 +16,7 @@ from orchestrator.connectors.ssh.dialing import Dialer, persist
 from orchestrator.connectors.ssh.handshake import PATIENCE_S, Handshake, held_for
 from orchestrator.connectors.ssh.hostkeys import known, pins
 from orchestrator.connectors.ssh.keys import Ask
-from orchestrator.connectors.ssh.refusals import Refused, kind_of, readable, refused
+from orchestrator.connectors.ssh.refusals import Refused, kind_of, refused
 from orchestrator.connectors.ssh.routes import Leg, Route, route
 from orchestrator.errors import TestbedError, Unreachable, UsageError
 from orchestrator.model.inventory import Machine
@@ -94,6 +94,10 @@ def pin(path: str, keys: Iterable[Shown], *, replace: bool = False) -> int:
         raise TestbedError(f"host keys cannot be written to {path}: {error.strerror}") from error
 
 
+class _NoneOfThese(Refused):
+    """The server ended the handshake after it had greeted: it has no such key, or it is ill."""
+
+
 class _Scan:
     """One round over all machines; a server that several routes pass is asked once."""
 
@@ -126,12 +130,26 @@ class _Scan:
 
     async def _ask(self, way: Route) -> tuple[Shown, ...]:
         async with self._limit:
-            keys = [key for kinds in _KINDS if (key := await persist(lambda kinds=kinds: self._key(way, kinds), self._patience_s))]  # type: ignore[misc]
+            best = await self._persisted(way, tuple(kind for kinds in _KINDS for kind in kinds))
+            keys = [best]
+            for kinds in _KINDS:
+                if not set(kinds).intersection(name.decode() for name in best.sig_algorithms):
+                    keys += await self._another(way, kinds)
         self.seen[way] = judged(way[-1], keys, held_for(way[-1]))
         return self.seen[way]
 
-    async def _key(self, way: Route, kinds: tuple[str, ...]) -> asyncssh.SSHKey | None:
-        """The server's key of one of these kinds, if it has one."""
+    async def _another(self, way: Route, kinds: tuple[str, ...]) -> list[asyncssh.SSHKey]:
+        """A key of these kinds too, if the server has one: that it hangs up now, when it has shown a key before, means that it has none."""
+        try:
+            return [await self._persisted(way, kinds)]
+        except _NoneOfThese:
+            return []
+
+    async def _persisted(self, way: Route, kinds: tuple[str, ...]) -> asyncssh.SSHKey:
+        return await persist(lambda: self._key(way, kinds), self._patience_s)
+
+    async def _key(self, way: Route, kinds: tuple[str, ...]) -> asyncssh.SSHKey:
+        """The first key of these kinds that the server has."""
         leg, tunnel = way[-1], await self._dialer.bastion(way[:-1])
         handshake = Handshake(leg, known.Held())
         try:
@@ -139,13 +157,14 @@ class _Scan:
                 config=list(leg.configs), host=leg.asked, client_keys=None, client_factory=lambda: handshake, login_timeout=PATIENCE_S
             )
             async with asyncio.timeout(PATIENCE_S):
-                return await asyncssh.get_server_host_key(leg.asked, leg.port, tunnel=tunnel, options=options, server_host_key_algs=kinds)
-        except asyncssh.KeyExchangeFailed as error:
-            if "host key" in error.reason:
-                return None
-            raise Refused(f"{leg.who} ({leg.place}) shares no key exchange with us: {readable(error.reason)}") from error
+                key = await asyncssh.get_server_host_key(leg.asked, leg.port, tunnel=tunnel, options=options, server_host_key_algs=kinds)
         except (OSError, ValueError, asyncssh.Error) as error:
-            raise refused(error, leg, handshake) from error
+            found = refused(error, leg, handshake)
+            ended = isinstance(error, (ConnectionError, asyncssh.DisconnectError)) and bool(handshake.version)
+            raise (_NoneOfThese(str(found)) if ended else found) from error
+        if key is None:
+            raise Refused(f"{leg.who} ({leg.place}) shows no host key")
+        return key
 
     async def close(self) -> None:
         """End what is under way, and the lines to the bastions."""

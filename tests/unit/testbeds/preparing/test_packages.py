@@ -12,11 +12,20 @@ def look(missing, manager, **fields):
     return Look(tuple(missing), manager, **{"root": True, "sudo": "", **fields})
 
 
+def said(*lines):
+    return seen("\n".join([*lines, "looked everywhere", ""]))
+
+
 def test_what_a_look_says():
-    text = "1000\nmissing lsof\nmissing nc\nmanager apt-get\nsudo asks\n"
-    assert seen(text) == Look(("lsof", "nc"), APT, root=False, sudo="asks")
-    assert seen("0\nmanager dnf\nsudo free\n") == Look((), DNF, root=True, sudo="free")
-    assert seen("Welcome to node7!\n\nmissing everything\n0\n") == Look((), "", root=True, sudo="")
+    found = said("user 1000", "missing lsof", "missing nc", "manager apt-get", "sudo asks")
+    assert found == Look(("lsof", "nc"), APT, root=False, sudo="asks")
+    assert said("user 0", "manager dnf", "sudo free") == Look((), DNF, root=True, sudo="free")
+    assert said("Welcome to node7!", "", "missing everything", "user 0") == Look((), "", root=True, sudo="")
+
+
+def test_a_shell_that_says_something_else_has_nothing_ready():
+    with pytest.raises(TestbedError, match="did not do what it was asked: it said 'This account is currently not available'"):
+        seen("This account is currently not available\n")
 
 
 def test_the_look_is_one_line_about_every_program():
@@ -27,8 +36,17 @@ def test_the_look_is_one_line_about_every_program():
 
 def test_each_package_once_by_its_name_in_the_family():
     missing = ["ip", "ss", "tc", "iptables", "ip6tables", "nc", "fuser", "netstat"]
-    assert packages(missing, APT) == ("iproute2", "iptables", "netcat-openbsd", "psmisc", "net-tools")
-    assert packages(missing, DNF) == ("iproute", "iproute-tc", "iptables-nft", "nmap-ncat", "psmisc", "net-tools")
+    assert packages(look(missing, APT)) == ("iproute2", "iptables", "netcat-openbsd", "psmisc", "net-tools")
+    assert packages(look(missing, DNF)) == ("iproute", "iproute-tc", "iptables-nft", "nmap-ncat", "psmisc", "net-tools")
+
+
+def test_an_older_release_has_another_name():
+    found = said("user 0", "missing iptables", "manager dnf", "release el8", "sudo free")
+    assert (found.release, packages(found)) == ("el8", ("iptables",))
+
+
+def test_the_first_package_manager_counts():
+    assert said("user 0", "manager apt-get", "manager dnf").manager == APT
 
 
 def test_nothing_is_run_where_nothing_is_missing():

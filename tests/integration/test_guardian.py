@@ -1,0 +1,542 @@
+"""A real host is left as it was found, whoever dies: agent, guardian, controller, or two of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator.agent import protocol
+from orchestrator.agent.safety.processes import descendants
+from orchestrator.errors import AgentError, AgentLost, Unreachable
+from tests.integration.machine import PYTHON, Machine, Started, act, live, rule
+
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.skipif(os.geteuid() != 0, reason="a machine with a network of its own needs root"),
+]
+
+IPTABLES = os.path.realpath(shutil.which("iptables") or "/usr/sbin/iptables")
+SLEEP = shutil.which("sleep") or "/bin/sleep"
+DAEMON = f"import os\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\nos.execve('{SLEEP}', ['{SLEEP}', '601'], {{}})"
+EVERYTHING = [
+    rule("1", "lose", "-A INPUT -p tcp --dport 80 -j DROP"),
+    rule("2", "first", "-I INPUT 1 -p tcp --dport 81 -j REJECT --reject-with tcp-reset"),
+    rule("3", "six", "-A INPUT -p tcp --dport 82 -j DROP", "ip6tables"),
+    act("4", "sysctl", values={"net.ipv4.tcp_sack": 0, "net.ipv4.conf.eth1.log_martians": 1}),
+    act("5", "offload", values={"tso": False, "gso": False}, interfaces=["eth1"]),
+    act("6", "ip", words=["route", "add", "10.78.0.0/16", "via", "10.9.0.3"]),
+    act("7", "ip", words=["route", "replace", "10.77.0.0/16", "via", "10.9.0.3"]),
+    act("8", "ip", words=["address", "add", "10.9.0.9/24", "dev", "eth1"]),
+    act("9", "ip", words=["-6", "route", "del", "fd77::/48"]),
+    act("10", "file", name="x.txt", text="hi"),
+    act("11", "start", name="sleeper", argv=["sleep", "600"]),
+    act("12", "run", argv=[PYTHON, "-I", "-S", "-c", DAEMON]),
+    act("13", "ip", words=["link", "set", "eth1", "down"]),
+]
+SETUP = [{"words": ["address", "add", "10.10.0.1/24", "dev", "eth2"]}, {"words": ["route", "add", "10.79.0.0/16", "via", "10.10.0.2"]}]
+
+
+async def altered(machine: Machine) -> Started:
+    """A run that has altered everything it can."""
+    started = await machine.taken()
+    await started.prepare(*EVERYTHING, private=True, setup=SETUP, sysctl={"net.ipv4.ip_forward": 1})
+    for action in EVERYTHING:
+        (result,) = await started.fire(action["id"])
+        assert result["status"] == "done", result
+    changed = machine.changed()
+    assert set(changed) == {"rules", "routes", "addresses", "sysctls", "offloads", "files", "processes"}
+    return started
+
+
+async def asked(machine: Machine, **fields: object) -> dict:
+    """What CLEAN answers another agent."""
+    other = await machine.start()
+    answer = await other.session.ask(protocol.CLEAN, **fields)
+    other.session.close()
+    assert await other.ended() is None
+    return answer
+
+
+def test_a_run_that_ends_as_it_should_leaves_nothing() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        answer = await started.session.ask(protocol.FINISH)
+        assert answer["not_undone"] == []
+        assert len(answer["undone"]) > len(EVERYTHING)
+        started.session.close()
+        assert await started.ended() is None
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_agent_killed() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        os.kill(started.agent, signal.SIGKILL)
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert (goodbye["tell"], goodbye["reason"], goodbye["not_undone"]) == ("goodbye", "the agent died", [])
+        assert machine.changed(but_outcomes=True) == {}
+        answer = await asked(machine)
+        (told,) = answer["runs"]
+        assert (told["run"], told["who"], told["alive"], told["reason"]) == ("7e57", "alice@laptop", False, "the agent died")
+        assert told["undone"] == goodbye["undone"]
+        assert (answer["rules"], told["not_undone"]) == ([], [])
+        assert (await asked(machine))["runs"] == []
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_what_was_made_last_is_undone_first() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        rules = [rule(str(port), f"r{port}", f"-A INPUT -p tcp --dport {port} -j DROP") for port in (80, 81, 82)]
+        await started.prepare(*rules)
+        for action in rules:
+            await started.fire(action["id"])
+        os.kill(started.agent, signal.SIGKILL)
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert [text.split("--dport ")[1][:2] for text in goodbye["undone"]] == ["82", "81", "80"]
+
+    live(body)
+
+
+def test_agent_frozen() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        os.kill(started.agent, signal.SIGSTOP)
+        await machine.wait_restored(30)
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert "the agent was silent" in goodbye["reason"]
+
+    live(body)
+
+
+def test_guardian_killed() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        started.process.kill()
+        await machine.wait_restored(30)
+        (told,) = (await asked(machine))["runs"]
+        assert told["reason"] == "its guardian has gone"
+        assert told["not_undone"] == []
+        assert "x.txt" in " ".join(told["undone"])
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def kill_both(started: Started, number: int = signal.SIGKILL) -> None:
+    for pid in (started.process.pid, started.agent):
+        os.kill(pid, signal.SIGSTOP)
+    if number != signal.SIGSTOP:
+        for pid in (started.process.pid, started.agent):
+            os.kill(pid, number)
+
+
+def test_both_killed_and_then_cleaned() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        escaped = [pid for pid in descendants(started.process.pid) if "601" in command(pid)]
+        kill_both(started)
+        await started.process.wait()
+        with pytest.raises(AgentLost):
+            await started.session.ask(protocol.BEAT)
+        other = await machine.start()
+        with pytest.raises(AgentError, match=r"romeo: run 7e57 of alice@laptop, since .* was not undone .*: orchestrate clean --run 7e57"):
+            await other.session.ask(protocol.GUARD, run="abc", who="bob")
+        answer = await other.session.ask(protocol.CLEAN)
+        (told,) = answer["runs"]
+        assert (told["reason"], told["not_undone"], told["alive"]) == ("its agent and its guardian were killed", [], False)
+        await other.session.ask(protocol.GUARD, run="abc", who="bob")
+        other.session.close()
+        await other.ended()
+        for pid in escaped:  # a daemon that empties its environment is out of the reach of everybody but the guardian
+            os.kill(pid, signal.SIGKILL)
+        await machine.wait_restored(10, but_outcomes=False)
+
+    live(body)
+
+
+def test_both_frozen_and_then_ended_by_name() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        kill_both(started, signal.SIGSTOP)
+        (told,) = (await asked(machine))["runs"]
+        assert (told["alive"], told["reason"]) == (True, "it is going on")
+        assert (await asked(machine, run="abc"))["runs"][0]["alive"] is True
+        (told,) = (await asked(machine, run="7e57"))["runs"]
+        assert (told["alive"], told["not_undone"]) == (False, [])
+
+    live(body)
+
+
+@pytest.mark.parametrize("fields", [{"run": "7e57"}, {"all": True}], ids=["by name", "all"])
+def test_a_living_run_is_ended_when_it_is_named(fields: dict) -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        (told,) = (await asked(machine, **fields))["runs"]
+        assert (told["alive"], told["reason"], told["not_undone"]) == (False, f"signal {int(signal.SIGTERM)}", [])
+        assert await started.ended() is None
+        assert started.session.lost is not None
+        assert f"signal {int(signal.SIGTERM)}" in str(started.session.lost)
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_controller_gone() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        started.session.close()
+        assert await started.ended() is None
+        assert machine.changed(but_outcomes=True) == {}
+        (told,) = (await asked(machine))["runs"]
+        assert told["reason"] == "the channel ended"
+        assert len(told["undone"]) > len(EVERYTHING)
+
+    live(body)
+
+
+def test_a_run_that_altered_nothing_leaves_no_word() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        await started.prepare()
+        started.session.close()
+        assert await started.ended() is None
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_signal_that_asks_to_end() -> None:
+    """systemd-logind sends it to all that a person left behind."""
+
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        started.process.terminate()
+        assert await started.ended() is None
+        assert machine.changed(but_outcomes=True) == {}
+
+    live(body)
+
+
+def test_a_second_run_is_refused_and_told_by_whom() -> None:
+    async def body(machine: Machine) -> None:
+        first = await machine.taken()
+        second = await machine.start()
+        text = r"romeo: run 7e57 of alice@laptop, since 20..-..-.. ..:..:.. UTC, has this host: wait, or .* orchestrate clean --run 7e57"
+        with pytest.raises(AgentError, match=text):
+            await second.session.ask(protocol.GUARD, run="abc", who="bob@desk")
+        first.session.close()
+        await first.ended()
+        await second.session.ask(protocol.GUARD, run="abc", who="bob@desk")
+        second.session.close()
+        await second.ended()
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_before_it_has_the_host_an_agent_is_harmless() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.start()
+        for ask in (protocol.PREPARE, protocol.FIRE, protocol.LINES, protocol.CAPTURE):
+            with pytest.raises(AgentError, match="guard comes first"):
+                await started.session.ask(ask, run="abc", actions=[], interfaces=[])
+        for run in ("", "x", "../a", "a" * 33, 7, None):
+            with pytest.raises(AgentError, match="not the id of a run"):
+                await started.session.ask(protocol.GUARD, run=run, who="bob")
+        os.kill(started.agent, signal.SIGKILL)
+        assert await started.ended() is None
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_a_full_disk_refuses_the_change_before_it_is_made() -> None:
+    async def body(machine: Machine) -> None:
+        machine.do("mount", "-o", "remount,size=1M", "/run")
+        started = await machine.taken()
+        rules = [rule(str(port), f"{port}-" + "x" * 150, f"-A INPUT -p tcp --dport {port} -j DROP") for port in range(1000, 1020)]
+        await started.prepare(*rules)
+        machine.do("sh", "-c", "cat /dev/zero > /run/full", check=False)
+        results = [(await started.fire(action["id"]))[0] for action in rules]  # a page of the journal has room for some
+        refused = [result for result in results if result["status"] == "raised"]
+        assert len(refused) > 10
+        assert all("No space left on device" in result["message"] for result in refused)
+        text = machine.do("iptables-save")
+        assert [f"--dport {result['id']}" in text for result in results] == [result["status"] == "done" for result in results]
+        machine.do("rm", "/run/full")
+        assert (await started.fire(refused[0]["id"]))[0]["status"] == "done"
+        answer = await started.session.ask(protocol.FINISH)
+        assert (len(answer["undone"]), answer["not_undone"]) == (len(rules) - len(refused) + 1, [])
+        started.session.close()
+        await started.ended()
+        assert machine.changed() == {}
+
+    live(body)
+
+
+@pytest.mark.parametrize("planted", ["ln -s /etc", "mkdir -m 777", "install -d -o nobody -m 700"])
+def test_a_planted_folder_is_not_used(planted: str) -> None:
+    async def body(machine: Machine) -> None:
+        machine.do(*planted.split(), "/run/orchestrate")
+        started = await machine.start()
+        with pytest.raises(AgentError, match="/run/orchestrate"):
+            await started.session.ask(protocol.GUARD, run="abc", who="bob")
+        started.session.close()
+        await started.ended()
+
+    live(body)
+
+
+def test_rules_of_a_dead_run_without_a_journal_go_by_their_label_and_no_others() -> None:
+    async def body(machine: Machine) -> None:
+        for tool in ("iptables", "ip6tables"):
+            machine.do(*f"{tool} -A INPUT -p tcp --dport 9 -j DROP -m comment --comment".split(), "orchestrate:dead:it's mine")
+        machine.do("mkdir", "-m", "700", "/tmp/orchestrate-dead-0123456789abcdef")
+        living = await machine.taken()
+        await living.prepare(rule("1", "lose", "-A INPUT -p tcp --dport 80 -j DROP"))
+        await living.fire("1")
+        answer = await asked(machine)
+        assert len(answer["rules"]) == 2
+        assert all("orchestrate:dead:" in text for text in answer["rules"])
+        assert "--dport 80" in machine.do("iptables-save")
+        living.session.close()
+        await living.ended()
+        await asked(machine)
+        assert machine.changed() == {}
+
+    live(body)
+
+
+# -- commit confirmed
+
+
+UNREACHED = Unreachable("romeo", "no connection")
+CUTS = [
+    rule("1", "in", "-A INPUT -p tcp --dport 22 -j DROP"),
+    rule("1", "out", "-A OUTPUT -p tcp --sport 22 -j DROP"),
+    rule("1", "new", "-I INPUT 1 -p tcp --dport 22 -m conntrack --ctstate NEW -j DROP"),
+    rule("1", "bastion", "-A INPUT -s 10.9.0.2 -j REJECT"),
+    act("1", "ip", words=["route", "replace", "10.77.0.0/16", "dev", "lo"]),
+    act("1", "ip", words=["route", "del", "10.77.0.0/16"]),
+    act("1", "ip", words=["address", "del", "10.9.0.1/24", "dev", "eth1"]),
+    act("1", "ip", words=["link", "set", "eth1", "down"]),
+    act("1", "sysctl", values={"net.ipv4.ip_forward": 1}),
+    act("1", "offload", values={"tso": False}, interfaces=["eth1"]),
+]
+
+
+@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: str(cut["action"].get("words") or cut["action"]["values"]))
+def test_what_cuts_the_control_connection_is_taken_back_and_told(cut: dict) -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+
+        async def prove() -> None:
+            assert machine.changed().keys() - {"processes", "files"}  # it was made, and is asked about afterwards
+            raise UNREACHED
+
+        started.session.prove = prove
+        await started.prepare(cut)
+        (result,) = await started.fire("1")
+        assert result["exceptions"][:2] == ["ControlCut", "ChangeRefused"]
+        assert "this cut the control connection, and was taken back after 5 s" in result["message"]
+        assert started.session.unproven == "romeo: no connection"
+        assert machine.changed().keys() <= {"processes", "files"}
+        assert (await started.session.ask(protocol.FINISH))["undone"] == []
+        started.session.close()
+        await started.ended()
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_what_is_confirmed_stays_until_the_end() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        proofs = []
+
+        async def prove() -> None:
+            proofs.append("rules" in machine.changed())
+
+        started.session.prove = prove
+        await started.prepare(rule("1", "in", "-A INPUT -p tcp --dport 22 -j DROP"))
+        (result,) = await started.fire("1")
+        assert (result["status"], proofs) == ("done", [True])
+        await asyncio.sleep(protocol.CONFIRM_S + 3)  # longer than anybody waits for a confirmation
+        assert "rules" in machine.changed()
+        await started.session.ask(protocol.FINISH)
+        started.session.close()
+        await started.ended()
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_what_a_topology_wants_is_confirmed_as_one() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+
+        async def prove() -> None:
+            raise UNREACHED
+
+        started.session.prove = prove
+        with pytest.raises(AgentError, match="cut the control connection"):
+            await started.prepare(setup=SETUP, sysctl={"net.ipv4.ip_forward": 1}, offload={"tso": False}, interfaces=["eth1"])
+        assert machine.changed().keys() <= {"processes", "files"}
+        started.session.close()
+        await started.ended()
+
+    live(body)
+
+
+def test_an_agent_that_cannot_take_back_what_was_not_confirmed() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+
+        async def prove() -> None:
+            os.kill(started.agent, signal.SIGSTOP)
+            raise UNREACHED
+
+        started.session.prove = prove
+        await started.prepare(rule("1", "in", "-A INPUT -p tcp --dport 22 -j DROP"))
+        firing = asyncio.ensure_future(started.fire("1"))
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert "not confirmed was: iptables -A INPUT -p tcp --dport 22" in goodbye["reason"]
+        with pytest.raises(AgentLost, match="it had just made a change that cut the control connection"):
+            await firing
+        assert machine.changed(but_outcomes=True) == {}
+
+    live(body)
+
+
+def test_a_connection_that_dies_of_a_change_is_told_afterwards() -> None:
+    """As with a rule that rejects with a reset: there is nobody left to tell, but for who asks later."""
+
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+
+        async def prove() -> None:
+            started.session.close()
+
+        started.session.prove = prove
+        await started.prepare(rule("1", "in", "-A INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset"))
+        firing = asyncio.ensure_future(started.fire("1"))
+        with pytest.raises(AgentLost):
+            await firing
+        await started.ended()
+        (told,) = (await asked(machine))["runs"]
+        assert "this was not confirmed, and may be what cut the control connection: iptables -A INPUT" in told["reason"]
+        assert len(told["undone"]) == 1
+
+    live(body)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["route flush table main", "link set eth1 mtu 1400", "link delete eth1", "rule add from 10.0.0.0/8 table 7",
+     "route add 10.77.0.0/16 via 10.9.0.2", "address add 10.9.0.1/24 dev eth1", "route del 10.99.0.0/16",
+     "neigh flush all", "route add 10.80.0.0/16 nexthop via 10.9.0.2"],
+)  # fmt: skip
+def test_what_could_not_be_taken_back_is_refused(words: str) -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        await started.prepare(act("1", "ip", words=words.split()))
+        (result,) = await started.fire("1")
+        assert result["exceptions"][0] == "ChangeRefused"
+        assert machine.changed().keys() <= {"processes", "files"}
+        started.session.close()
+        await started.ended()
+
+    live(body)
+
+
+def test_the_words_of_a_guardian_do_not_keep_it() -> None:
+    """Nobody reads its standard error, and the pipe is full."""
+
+    async def body(machine: Machine) -> None:
+        unread, pipe = os.pipe()
+        os.set_blocking(pipe, False)
+        try:
+            while True:
+                os.write(pipe, b"x" * 4096)
+        except BlockingIOError:
+            os.set_blocking(pipe, True)
+        started = await machine.taken(stderr=pipe)
+        await started.prepare(rule("1", "lose", "-A INPUT -p tcp --dport 80 -j DROP"))
+        await started.fire("1")
+        os.kill(started.agent, signal.SIGKILL)
+        await machine.wait_restored(20)
+        for fd in (unread, pipe):
+            os.close(fd)
+
+    live(body)
+
+
+def test_a_tool_that_hangs_does_not_keep_the_rest() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        actions = [act("1", "sysctl", values={"net.ipv4.tcp_sack": 0}), rule("2", "lose", "-A INPUT -p tcp --dport 80 -j DROP")]
+        await started.prepare(*actions)
+        for action in actions:
+            await started.fire(action["id"])
+        machine.do("sh", "-c", "printf '#!/bin/sh\nexec sleep 600\n' > /tmp/hangs; chmod 755 /tmp/hangs")
+        machine.do("mount", "--bind", "/tmp/hangs", IPTABLES)
+        os.kill(started.agent, signal.SIGKILL)
+        goodbye = await started.ended()
+        assert goodbye is not None
+        assert goodbye["undone"] == ["net.ipv4.tcp_sack = 1"]
+        assert len(goodbye["not_undone"]) == 1
+        assert "--dport 80" in goodbye["not_undone"][0]
+        machine.do("umount", IPTABLES)
+        machine.do("rm", "/tmp/hangs")
+        (told,) = (await asked(machine))["runs"]
+        assert (len(told["undone"]), told["not_undone"]) == (2, [])
+        assert machine.changed() == {}
+
+    live(body)
+
+
+def test_several_changes_at_once_are_confirmed_each_by_itself() -> None:
+    """The second comes when the proof of the first has begun; only its own proof counts for it."""
+
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        proofs = 0
+
+        async def prove() -> None:
+            nonlocal proofs
+            proofs += 1
+
+        started.session.prove = prove
+        rules = [rule(str(port), f"r{port}", f"-A INPUT -p tcp --dport {port} -j DROP") for port in range(80, 90)]
+        await started.prepare(*rules)
+        results = await started.fire(*[action["id"] for action in rules])
+        assert {result["status"] for result in results} == {"done"}
+        assert 0 < proofs <= len(rules)
+        started.session.close()
+        await started.ended()
+
+    live(body)
+
+
+def test_nothing_of_the_tests_machines_is_left() -> None:
+    shown = subprocess.run(["pgrep", "-af", "exec sleep 600"], capture_output=True, text=True, check=False).stdout
+    assert "mount -t tmpfs" not in shown
