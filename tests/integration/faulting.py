@@ -155,6 +155,7 @@ def bastion_killed(scene: Scene) -> bool:
 
 
 def sshd_killed(scene: Scene) -> bool:
+    scene.blind = ("sshd",)
     return _send(scene.any_host().processes("sshd"), signal.SIGKILL)
 
 
@@ -230,7 +231,7 @@ KINDS = {
     "disk full": Kind(strike=disk_full, says="[Nn]o space|full", mend=_free_disk, may_pass=True),
     "agent frozen": Kind(strike=agent_frozen, says="stopped|silent|report"),
     "cut for 5 s": Kind(strike=cut, says=".", mend=_mend_cut, mended_after_s=_MENDED_S, may_pass=True),
-    "guardian killed": Kind(strike=guardian_killed, says="guardian"),
+    "guardian killed": Kind(strike=guardian_killed, says="guardian|killed"),
     "both killed": Kind(strike=both_killed, says="killed|vanished"),
     "both frozen": Kind(strike=both_frozen, says="report|silent|stopped", mend=_clean, helped=True),
     "sshd killed": Kind(strike=sshd_killed, says="lost|connect", mend=_restart_sshd),
@@ -413,7 +414,9 @@ class _Checks:
 def _look_at_kept(program: Program, directory: Path, check: _Checks, *, whole: bool) -> None:
     for pcap in directory.glob("*.pcap"):
         if pcap.stat().st_size:
-            read = subprocess.run(["tshark", "-r", str(pcap), "-T", "fields", "-e", "frame.number"], capture_output=True, text=True)
+            read = subprocess.run(
+                ["tshark", "-r", str(pcap), "-T", "fields", "-e", "frame.number"], capture_output=True, text=True, check=False
+            )
             check.that(read.returncode == 0, f"{pcap.name} cannot be read: {read.stderr[-300:]}")
     listed = program.run("ls")
     check.that(listed.code == 0 and directory.name.rpartition("-")[2] in listed.out, f"ls: {listed}")

@@ -10,6 +10,7 @@ carries the run's id; never a chain, a table or a rule by pattern. The surprisin
 from __future__ import annotations
 
 import os
+import socket
 
 from orchestrator.agent import changes
 from orchestrator.agent.loop import now_ns
@@ -99,13 +100,15 @@ def _rule(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
 
 
 def _sysctl(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    changes.write_sysctl(undo["key"], undo["value"])
+    if changes.read_sysctl(undo["key"]) is not None:  # else its interface has gone, and it with that
+        changes.write_sysctl(undo["key"], undo["value"])
     return
     yield
 
 
 def _offload(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    changes.set_offload(undo["interface"], undo["name"], wanted=undo["wanted"])
+    if undo["interface"] in {name for _index, name in socket.if_nameindex()}:  # else it has gone, and its offloads with it
+        changes.set_offload(undo["interface"], undo["name"], wanted=undo["wanted"])
     return
     yield
 
