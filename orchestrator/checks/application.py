@@ -28,6 +28,8 @@ def judge_outcome(step: int, planned: PlannedAction, ledger: Ledger) -> tuple[Ve
         case "lost":
             reason = told.message or f"{planned.host} was lost"
             return (_verdict(Value.ERROR, step, planned, reason=reason, witness="harness"),)
+        case "raised" if "Unable" in told.exceptions:
+            return (_verdict(Value.ERROR, step, planned, reason=told.message, witness="harness"),)
         case "timeout":
             return () if _left_to_wait(planned, ledger) else (_overdue(step, planned, told, ledger),)
         case "blocked" | "running":

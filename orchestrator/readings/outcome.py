@@ -97,7 +97,7 @@ def value_of(told: ActionRecord) -> Json:
 
 def gave(told: ActionRecord) -> str:
     """What it gave, as the end of a sentence."""
-    if told.exceptions[:1] == ("ChangeRefused",):
+    if "ChangeRefused" in told.exceptions:
         return f"was refused: {_last_words(told.message)}"
     if told.exceptions or told.status == "raised":
         return f"raised {exception(told.exceptions, told.errno, told.message)}"
@@ -106,7 +106,7 @@ def gave(told: ActionRecord) -> str:
 
 def trouble_of(action: Action, told: ActionRecord) -> str:
     """What went wrong, as a sentence: where a tool refused, in its own words, with what was probably forgotten."""
-    if told.exceptions[:1] != ("ChangeRefused",):
+    if "ChangeRefused" not in told.exceptions:
         return f"it {gave(told)}"
     portless = isinstance(action, Iptables) and not {"-p", "--protocol", "--proto"} & set(action.words)
     hint = ": did you forget '-p tcp'?" if portless and _PORT_UNKNOWN.search(told.message) else ""

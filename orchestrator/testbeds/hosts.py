@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.connectors.session import Session
-from orchestrator.errors import TestbedError
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Needs
@@ -44,8 +44,8 @@ class Hosts(Protocol):
         :raises TestbedError: that cannot be; says what to do.
         """
 
-    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
-        """From now on tell when the links of all hosts are lost; a host that is lost, its own session tells."""
+    def watch(self, on_broken: Callable[[OrchestratorError], None]) -> None:
+        """From now on tell what the run cannot go on without: the links of all hosts, a machine."""
 
     async def account(self, record: RunRecord) -> RunRecord:
         """The record, with what became of hosts that were lost, as far as that can be found out."""

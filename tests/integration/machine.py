@@ -36,6 +36,7 @@ iptables -A INPUT -p tcp --dport 1 -j ACCEPT -m comment --comment "an administra
 iptables -A INPUT -p tcp --dport 2 -j ACCEPT -m comment --comment "orchestrate:lab of alice"
 iptables -A INPUT -p tcp --dport 3 -j ACCEPT -m comment --comment "not orchestrate:abc:x"
 iptables -A INPUT -p tcp --dport 4 -j ACCEPT -m comment --comment "orchestrate:ABC:x"
+iptables -A INPUT -p tcp --dport 5 -j ACCEPT -m comment --comment "orchestrate:00000000: see the manual"
 echo ready
 exec sleep 600
 """

@@ -312,14 +312,14 @@ def test_a_planted_folder_is_not_used(planted: str) -> None:
 def test_rules_of_a_dead_run_without_a_journal_go_by_their_label_and_no_others() -> None:
     async def body(machine: Machine) -> None:
         for tool in ("iptables", "ip6tables"):
-            machine.do(*f"{tool} -A INPUT -p tcp --dport 9 -j DROP -m comment --comment".split(), "orchestrate:dead:it's mine")
-        machine.do("mkdir", "-m", "700", "/tmp/orchestrate-dead-0123456789abcdef")
+            machine.do(*f"{tool} -A INPUT -p tcp --dport 9 -j DROP -m comment --comment".split(), "orchestrate:deaddead:it's-mine")
+        machine.do("mkdir", "-m", "700", "/tmp/orchestrate-deaddead-0123456789abcdef")
         living = await machine.taken()
         await living.prepare(rule("1", "lose", "-A INPUT -p tcp --dport 80 -j DROP"))
         await living.fire("1")
         answer = await asked(machine)
         assert len(answer["rules"]) == 2
-        assert all("orchestrate:dead:" in text for text in answer["rules"])
+        assert all("orchestrate:deaddead:" in text for text in answer["rules"])
         assert "--dport 80" in machine.do("iptables-save")
         living.session.close()
         await living.ended()
