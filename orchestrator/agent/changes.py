@@ -46,6 +46,10 @@ class Lacking(ChangeRefused):
     """This host has no such thing to change: no scenario's fault, and no agent's."""
 
 
+class Unable(ChangeRefused):
+    """This host cannot give what a run itself needs, as room for its files: no outcome of a lab."""
+
+
 class Doubtful(ChangeRefused):
     """The host's own tool was killed: nobody knows whether it had done its work."""
 
@@ -206,7 +210,7 @@ def set_offload(interface: str, name: str, *, wanted: bool) -> None:
 def file(folder: str, name: str, text: str, *, executable: bool) -> Change:
     """Put a text, as UTF-8, into the run's private folder; the undo takes it out, and minds not if somebody already has.
 
-    :raises ChangeRefused: ``name`` is no plain file name.
+    :raises ChangeRefused: ``name`` is no plain file name. Making it raises :class:`Unable` where there is no room for it.
     """
     if not name or "/" in name or name in (".", ".."):
         raise ChangeRefused(f"{name!r} is no plain file name")
@@ -215,9 +219,12 @@ def file(folder: str, name: str, text: str, *, executable: bool) -> Change:
 
 
 def _write_file(path: str, text: str, executable: bool) -> None:  # noqa: FBT001  a flag of the file
-    with open(path, "w", encoding="utf-8") as target:
-        target.write(text)
-    os.chmod(path, 0o700 if executable else 0o600)
+    try:
+        with open(path, "w", encoding="utf-8") as target:
+            target.write(text)
+        os.chmod(path, 0o700 if executable else 0o600)
+    except OSError as error:
+        raise Unable(f"{path}: {error.strerror}") from error
 
 
 def private_folder(run: str, bases: tuple[str, ...] = ()) -> Change:
@@ -233,5 +240,8 @@ def private_folder(run: str, bases: tuple[str, ...] = ()) -> Change:
 
 
 def _enter_new(path: str) -> None:
-    os.mkdir(path, 0o700)
-    os.chdir(path)
+    try:
+        os.mkdir(path, 0o700)
+        os.chdir(path)
+    except OSError as error:
+        raise Unable(f"{path}: {error.strerror}") from error

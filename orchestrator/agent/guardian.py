@@ -81,7 +81,7 @@ class Guardian:
             answer = _ASKS[frame["ask"]](self, frame)
         except Exception as error:
             if "id" in frame:
-                text = str(error) if not isinstance(error, OSError) else f"the journal of this host: {error.strerror}"
+                text = str(error) if not isinstance(error, OSError) else _no_journal(error)
                 self._send({"id": frame["id"], "error": text, "kind": type(error).__name__})
         else:
             if "id" in frame:
@@ -185,9 +185,10 @@ class Guardian:
         self._close_journal(outcome, quiet=nothing_to_tell)
         if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
-        _hang_up()
         if self._lock is not None:
             self._lock.release()
+        _hang_up()
+        processes.let_go(cut_off=bool(bye.get("cut_off")))
         if self._journal is not None and not (nothing_to_tell or failed):
             yield from self._wait_to_be_asked()
 
@@ -217,6 +218,12 @@ _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
     "settle": Guardian._settle,  # noqa: SLF001
     "bye": Guardian._take_bye,  # noqa: SLF001
 }
+
+
+def _no_journal(error: OSError) -> str:
+    from .safety import state
+
+    return f"no room for the journal in {state.place()}: {error.strerror}"
 
 
 def _kill(pid: int) -> None:

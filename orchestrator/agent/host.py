@@ -223,7 +223,7 @@ class Host:
         while self.undos:
             kept = self.undos.pop()
             try:
-                yield from self.take_back(kept)
+                yield from undoing.within(self.loop, self.take_back(kept), undoing.ONE_NS)
                 undone.append(kept.undo["text"])
             except Exception as error:
                 failed.append(f"{kept.undo['text']} ({error})")

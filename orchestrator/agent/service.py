@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NOBODY = 0  # answers what came without a number; no ask has it
 LEAD_NS = 2_000_000
 UNDO_NS = 9_000_000_000  # just less than a controller waits
-LEAVE_NS = 20_000_000_000  # an undo under way, and our own
+LEAVE_NS = 10_000_000_000  # then the guardian goes on; with the silence before it is less than half a minute
 LAST_WORDS_NS = 2_000_000_000
 SETUP_NS = 20_000_000_000
 LOOK_NS = 10_000_000_000
@@ -59,6 +59,7 @@ class Service:
         self._feed: capture.Feed | None = None
         self._armed: dict[int, Timer] = {}
         self._finished = True
+        self._cut_off = False
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
         if guard is not None:
             from .safety.guard import Guard
@@ -166,7 +167,8 @@ class Service:
             self.deadline_ns = now_ns() + frame["deadline_ns"]
             self.loop.call_at(self.deadline_ns, self._overdue, self.deadline_ns)
         made = yield from self._set_up(frame)
-        yield from host.confirm("what was set up before the run", made)
+        words = [" ".join(line["words"]) for line in frame.get("setup", ())] + [f"{k} = {v}" for k, v in frame.get("sysctl", {}).items()]
+        yield from host.confirm("; ".join(["what was set up before the run", *words]), made)
         if frame.get("backdrop"):
             from .survey import our_end
 
@@ -312,12 +314,13 @@ class Service:
         undone, failed = finished.get("undone", []), finished.get("not_undone", [])
         self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
         if self.guard is not None:
-            self.guard.bye(reason, undone, failed, finished=self._finished)
+            self.guard.bye(reason, undone, failed, finished=self._finished, cut_off=self._cut_off)
         self.loop.spawn(self.channel.wait_emptied(), lambda _value, _error: self.loop.stop(), now_ns() + LAST_WORDS_NS)
 
     def _check_silence(self) -> None:
         heard_ns = self.channel.heard_ns
         if now_ns() - heard_ns > SILENCE_NS:
+            self._cut_off = True
             self.leave(f"the controller was silent for {protocol.SILENCE_S:g} s")
         else:
             self.loop.call_at(heard_ns + SILENCE_NS + 1, self._check_silence)

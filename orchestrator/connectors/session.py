@@ -56,6 +56,7 @@ class Session:
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._serial = 0
         self._beat: asyncio.TimerHandle | None = None
+        self._leaving = False
         channel.listen(self._line, self._ended)
 
     async def greeted(self, patience_s: float = GREETING_S) -> Frame:
@@ -113,6 +114,7 @@ class Session:
         if self.lost is None:
             gone: asyncio.Future[None] = self._loop.create_future()
             self.on_lost = lambda _lost: gone.set_result(None) if not gone.done() else None
+            self._leaving = True
             self._channel.end()
             with suppress(TimeoutError):
                 await asyncio.wait_for(gone, patience_s)
@@ -171,6 +173,8 @@ class Session:
             self._fail(str(frame.get("text")))
         elif frame["tell"] == protocol.GOODBYE:
             self.goodbye = str(frame.get("reason", ""))
+            if not self._leaving:
+                self._ended("")  # of its channel's end a guardian that goes on to the last may tell only later
         elif frame["tell"] == protocol.UNCONFIRMED:
             self._doubt(frame)
         else:
@@ -225,7 +229,8 @@ class Session:
     def _ended(self, reason: str) -> None:
         text = reason or (f"its agent left: {self.goodbye}" if self.goodbye else "its agent vanished")
         if self._doubts:
-            text += f"; it had just made a change that cut the control connection, and takes it back: {'; '.join(self._doubts.values())}"
+            done = "; ".join(self._doubts.values())
+            text += f"; what had just been done there may have cut the control connection, and is taken back: {done}"
         self._fail(text)
 
     def _fail(self, text: str) -> None:

@@ -43,6 +43,11 @@ def early(action: Action, told: ActionRecord) -> str:
     return ""
 
 
+def cut(told: ActionRecord) -> str:
+    """Why it is nobody's outcome: it cut the control connection, and its host took it back; empty where it did not."""
+    return told.message if told.exceptions[:1] == ("ControlCut",) else ""
+
+
 def raises(outcome: Outcome, told: ActionRecord) -> bool:
     """Whether it raised what was expected: a class, one of its bases, or an errno."""
     return bool(told.exceptions) and outcome.raises in (*told.exceptions, told.errno)
@@ -92,7 +97,7 @@ def value_of(told: ActionRecord) -> Json:
 
 def gave(told: ActionRecord) -> str:
     """What it gave, as the end of a sentence."""
-    if told.exceptions[:1] == ("ChangeRefused",):
+    if "ChangeRefused" in told.exceptions:
         return f"was refused: {_last_words(told.message)}"
     if told.exceptions or told.status == "raised":
         return f"raised {exception(told.exceptions, told.errno, told.message)}"
@@ -101,7 +106,7 @@ def gave(told: ActionRecord) -> str:
 
 def trouble_of(action: Action, told: ActionRecord) -> str:
     """What went wrong, as a sentence: where a tool refused, in its own words, with what was probably forgotten."""
-    if told.exceptions[:1] != ("ChangeRefused",):
+    if "ChangeRefused" not in told.exceptions:
         return f"it {gave(told)}"
     portless = isinstance(action, Iptables) and not {"-p", "--protocol", "--proto"} & set(action.words)
     hint = ": did you forget '-p tcp'?" if portless and _PORT_UNKNOWN.search(told.message) else ""

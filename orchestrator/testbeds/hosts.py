@@ -6,11 +6,11 @@ process come from, and what is kept between the runs (a process that makes hosts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.connectors.session import Session
-from orchestrator.errors import TestbedError
+from orchestrator.errors import OrchestratorError
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Needs
@@ -28,6 +28,10 @@ class Hosts(Protocol):
     def processes(self) -> Mapping[str, int]:
         """The process id of each host that is a process of this machine."""
 
+    @property
+    def logins(self) -> Mapping[str, Sequence[str]]:
+        """The words of ssh(1) that lead to each host that is a machine of an inventory."""
+
     async def survey(self, needs: Needs) -> Testbed:
         """What the hosts have, of what is needed.
 
@@ -40,8 +44,8 @@ class Hosts(Protocol):
         :raises TestbedError: that cannot be; says what to do.
         """
 
-    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
-        """From now on tell when the links of all hosts are lost; a host that is lost, its own session tells."""
+    def watch(self, on_broken: Callable[[OrchestratorError], None]) -> None:
+        """From now on tell what the run cannot go on without: the links of all hosts, a machine."""
 
     async def account(self, record: RunRecord) -> RunRecord:
         """The record, with what became of hosts that were lost, as far as that can be found out."""

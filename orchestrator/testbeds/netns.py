@@ -18,7 +18,7 @@ from orchestrator.agent import protocol
 from orchestrator.agent.survey import which
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
-from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, Overdue, TestbedError, Unsupported
+from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, OrchestratorError, Overdue, TestbedError, Unsupported
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.scenario import Needs
@@ -60,6 +60,7 @@ class Namespaces:
         self.family = family
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
+        self.logins: dict[str, tuple[str, ...]] = {}
         """The hosts' process ids as this machine sees them."""
         self._server = server
         self._switch: Session | None = None
@@ -156,7 +157,7 @@ class Namespaces:
     async def _ask(session: Session, tool: str, lines: Iterable[str], **fields: object) -> None:
         await session.wait_for_answer(session.ask(protocol.LINES, tool=tool, lines=list(lines), **fields), _LINES_S, "bring its links up")
 
-    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
+    def watch(self, on_broken: Callable[[OrchestratorError], None]) -> None:
         """From now on tell when the links of all hosts are lost; a host that is lost, its own session tells."""
 
         def lost(error: AgentLost) -> None:

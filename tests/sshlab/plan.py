@@ -99,7 +99,9 @@ def draw(
         own = tuple(nics[host.name])
         address = networks.machine(order)
         lines = [*_management(f"{address}/24"), f"neighbour add {networks.inner} lladdr {bastion_mac} dev {MANAGEMENT} nud permanent"]
-        if not bare:
+        if bare:  # they have been up before, as any real machine's: the first time leaves a queueing discipline behind
+            lines += [f"link set {nic.name} {state}" for nic in own for state in ("up", "down")]
+        else:
             lines += [line for nic in own for line in _configured(nic)]
             lines += _routes(topology, host, instead_of_default=gateway)
         if gateway:

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 LEAVE_NS = 20_000_000_000
 _KILLED_NS = 3_000_000_000
 _LOOK_NS = 20_000_000
-_COMMENT = re.compile(r"orchestrate:([0-9a-f]{1,32}):.+", re.DOTALL)
+_COMMENT = re.compile(r"orchestrate:([0-9a-f]{8,32}):\S+")
+"""As actions.py writes it: the id of a run, a name. Whoever else begins a comment so has words in it."""
 _WORD = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')  # in quotes every mark may be behind a backslash, also where a shell's could not
 _FOLDER = re.compile(undoing.FOLDER + r"([0-9a-f]{1,32})-[0-9a-f]{16}")
 _TOOLS = ("iptables", "ip6tables")
 
 
 def clean(loop: Loop, run: str, *, everything: bool) -> Steps[dict[str, Any]]:
-    """Clean up after the dead, and after whoever is named by ``run`` or by ``everything``, as a task.
+    """Clean up after the dead; after ``run`` alone where it is given, even if it lives; after ``everything``; as a task.
 
     ``{"runs": [{"run", "who", "since_ns", "alive", "undone", "not_undone", "reason"}], "rules": [text], "folders": [path]}``
 
@@ -50,9 +51,9 @@ def clean(loop: Loop, run: str, *, everything: bool) -> Steps[dict[str, Any]]:
         known = {journal.run for journal in journals(folder)} | {state.holder().get("run")}
         gone = []
         for owner, text, argv in rules:
-            if owner not in known and (yield from _taken_out(loop, argv)):
+            if owner not in known and run in ("", owner) and (yield from _taken_out(loop, argv)):
                 gone.append(text)
-        return {"runs": told, "rules": gone, "folders": (yield from _clean_folders(loop, folder, known))}
+        return {"runs": told, "rules": gone, "folders": (yield from _clean_folders(loop, folder, run, known))}
     finally:
         _free()
 
@@ -65,7 +66,7 @@ def _clean_runs(loop: Loop, folder: str, run: str, *, everything: bool) -> Steps
     alive = state.holder()
     if alive and alive.get("run") != run:
         told.append(_account(alive, alive=True, reason="it is going on"))
-    for journal in [journal for journal in journals(folder) if journal.run != alive.get("run")]:
+    for journal in [journal for journal in journals(folder) if journal.run != alive.get("run") and run in ("", journal.run)]:
         account = yield from _clean_run(loop, journal, named=everything or journal.run == run)
         told.append(account)
     return told
@@ -92,7 +93,9 @@ def _end(facts: dict[str, Any]) -> Steps[None]:
     if asked and not processes.is_stopped(facts["guardian"]["pid"]):
         yield from _wait_free(facts["run"], LEAVE_NS)
     if state.holder().get("run") == facts["run"]:
+        above = processes.parent(facts["guardian"]["pid"]) if processes.lives(facts.get("guardian") or {}) else 0
         _signal(facts, ("guardian", "agent"), signal.SIGKILL)
+        processes.go_on(above)
         yield from _wait_free(facts["run"], _KILLED_NS)
 
 
@@ -168,13 +171,13 @@ def _taken_out(loop: Loop, argv: list[str]) -> Steps[bool]:
     return True
 
 
-def _clean_folders(loop: Loop, folder: str, known: set[str | None]) -> Steps[list[str]]:
+def _clean_folders(loop: Loop, folder: str, run: str, known: set[str | None]) -> Steps[list[str]]:
     gone = []
     for base in dict.fromkeys((folder, os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp")):  # noqa: S108  where private folders are made
         for name in sorted(os.listdir(base)) if os.path.isdir(base) else ():
             match = _FOLDER.fullmatch(name)
             path = os.path.join(base, name)
-            if match is None or match.group(1) in known or not _is_ours(path):
+            if match is None or match.group(1) in known or run not in ("", match.group(1)) or not _is_ours(path):
                 continue
             undone, _failed = yield from undoing.all_back(loop, {0: {"do": "folder", "text": path, "path": path}}, lambda _number: None)
             gone += undone

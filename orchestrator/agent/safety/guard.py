@@ -11,7 +11,7 @@ import json
 import os
 
 from orchestrator.agent import protocol
-from orchestrator.agent.changes import ChangeRefused
+from orchestrator.agent.changes import ChangeRefused, Unable
 from orchestrator.agent.channel import Channel
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait, wake
@@ -33,11 +33,11 @@ BEAT_NS = 1_000_000_000
 SPARE_NS = 4_000_000_000  # beside the time to confirm: taking back
 
 
-class Refused(ChangeRefused):
+class Refused(Unable):
     """The guardian could not; ``kind`` says what it met."""
 
     def __init__(self, text: str, kind: str) -> None:
-        ChangeRefused.__init__(self, text)
+        Unable.__init__(self, text)
         self.kind = kind
 
 
@@ -132,9 +132,9 @@ class Guard:
             self.unconfirmed.pop(number, None)
             self._send("settle", number=number)
 
-    def bye(self, reason: str, undone: list[str], failed: list[str], *, finished: bool) -> None:
-        """We have undone and are leaving. ``finished``: the controller knows how its run ended."""
-        self._send("bye", reason=reason, undone=undone, not_undone=failed, finished=finished)
+    def bye(self, reason: str, undone: list[str], failed: list[str], *, finished: bool, cut_off: bool = False) -> None:
+        """We have undone and are leaving. ``finished``: the controller knows how its run ended; ``cut_off``: nothing reaches it."""
+        self._send("bye", reason=reason, undone=undone, not_undone=failed, finished=finished, cut_off=cut_off)
         if self.gone and self.held is not None:
             self._close_journal(reason, undone, failed)
 

@@ -54,6 +54,43 @@ def is_stopped(pid: int) -> bool:
     return _stat(pid)[:1] in (["T"], ["t"])
 
 
+def parent(pid: int) -> int:
+    """Its parent, 0 where there is none."""
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def go_on(pid: int) -> None:
+    """Wake a process that was stopped: sudo(8) stops with what it started, and nobody would tell it that this has ended."""
+    if pid > 1 and is_stopped(pid):
+        try:
+            os.kill(pid, signal.SIGCONT)
+        except OSError:
+            pass
+
+
+def let_go(*, cut_off: bool) -> None:
+    """Leave nothing waiting for us. ``cut_off``: nor the sshd(8) above us, which else waits until TCP gives the dead connection up."""
+    above = os.getppid()
+    go_on(above)
+    while cut_off and above > 1:
+        if _name(above).startswith("sshd"):
+            try:
+                os.kill(above, signal.SIGTERM)
+            except OSError:
+                pass
+            return
+        above = parent(above)
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def lives(who: dict[str, int]) -> bool:
     """Whether the process of this ``pid`` still is the one that began ``since``."""
     return bool(who) and since(who["pid"]) == who["since"] != 0

@@ -49,12 +49,17 @@ def checked(run: object) -> str:
     return run
 
 
+def place() -> str:
+    """Where the folder is, or would be."""
+    return os.path.join(_base(), "orchestrate")
+
+
 def folder() -> str:
     """The folder's path, made if need be.
 
     :raises Unsafe: it belongs to somebody else, others may enter it, or it cannot be made.
     """
-    path = os.path.join(_base(), "orchestrate")
+    path = place()
     try:
         try:
             os.mkdir(path, 0o700)

@@ -10,6 +10,7 @@ carries the run's id; never a chain, a table or a rule by pattern. The surprisin
 from __future__ import annotations
 
 import os
+import socket
 
 from orchestrator.agent import changes
 from orchestrator.agent.loop import now_ns
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
-_ABSENT = ("No such process", "Cannot assign requested address", "Cannot find device", "No such file or directory")
+_ABSENT = ("no such process", "cannot assign requested address", "cannot find device", "no such file or directory", "address not found")
 FOLDER = "orchestrate-"
 
 
@@ -99,13 +100,15 @@ def _rule(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
 
 
 def _sysctl(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    changes.write_sysctl(undo["key"], undo["value"])
+    if changes.read_sysctl(undo["key"]) is not None:  # else its interface has gone, and it with that
+        changes.write_sysctl(undo["key"], undo["value"])
     return
     yield
 
 
 def _offload(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    changes.set_offload(undo["interface"], undo["name"], wanted=undo["wanted"])
+    if undo["interface"] in {name for _index, name in socket.if_nameindex()}:  # else it has gone, and its offloads with it
+        changes.set_offload(undo["interface"], undo["name"], wanted=undo["wanted"])
     return
     yield
 
@@ -140,7 +143,7 @@ def _command(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT
     """Words of ip(8); that what they would delete does not exist is what we wanted."""
     argv = ["ip", *undo["words"]]
     status, out, err = yield from output(loop, argv)
-    if status != 0 and not any(text in err for text in _ABSENT):
+    if status != 0 and not any(text in err.lower() for text in _ABSENT):
         raise changes.refused(argv, status, out, err)
 
 

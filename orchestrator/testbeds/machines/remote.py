@@ -25,6 +25,7 @@ from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
+from orchestrator.testbeds.machines.logins import login
 from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
 from orchestrator.testbeds.machines.ways import Connections
 
@@ -33,6 +34,8 @@ _SURVEY_S = 15.0
 _GUARD_S = 10.0
 _ACCOUNT_S = 30.0
 _AGAIN_S = 1.0
+PUT_BACK = "its machine was put back as it was: nothing of the run is left there"
+"""A guardian that has put back everything leaves no journal either."""
 
 
 class Machines:
@@ -59,6 +62,7 @@ class RealHosts:
     def __init__(self, connections: Connections, machines: Mapping[str, Machine], topology: Topology, family: str, run_id: str) -> None:
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
+        self.logins = {host.name: login(machines[host.name]) for host in topology.hosts}
         self._connections = connections
         self._machines = machines
         self._topology = topology
@@ -132,8 +136,10 @@ class RealHosts:
             f" administrator type: {'; '.join(lines)}"
         )
 
-    def watch(self, on_broken: Callable[[TestbedError], None]) -> None:
-        """Nothing holds the links of all machines together."""
+    def watch(self, on_broken: Callable[[OrchestratorError], None]) -> None:
+        """A machine that is lost is lost for the run: the others need not wait until it is asked again."""
+        for session in self.sessions.values():
+            session.on_lost = on_broken
 
     # -- after the run
 
@@ -142,11 +148,19 @@ class RealHosts:
         lost = [host for host in record.hosts if host.lost] if self._guarded else []
         if not lost:
             return record
-        told = dict(zip([host.name for host in lost], await asyncio.gather(*map(self._ask_machine, lost)), strict=True))
-        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts))
+        others = [session.leave() for name, session in self.sessions.items() if all(name != host.name for host in lost)]
+        asked, _left = await asyncio.gather(asyncio.gather(*map(self._ask_machine, lost)), asyncio.gather(*others))
+        told = dict(zip([host.name for host in lost], asked, strict=True))
+        reason = "; ".join([record.reason, *(news for host in lost if (news := self._news(host)) and news not in record.reason)])
+        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason=reason)
+
+    def _news(self, host: HostRecord) -> str:
+        """What was heard of a host after it was given up."""
+        told = self.sessions[host.name].goodbye
+        return f"{host.name} told later: {told}" if told and told not in host.lost else ""
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
-        self.sessions[host.name].close()
+        await self.sessions[host.name].leave()
         try:
             async with asyncio.timeout(_ACCOUNT_S):
                 while True:
@@ -169,7 +183,7 @@ class RealHosts:
             await session.leave()
         ours = next((run for run in left.runs if run.run == self._run_id), None)
         if ours is None:
-            return {}
+            return {"fate": PUT_BACK}
         return None if ours.alive else {"undone": ours.undone, "not_undone": ours.not_undone, "fate": ours.reason}
 
     async def down(self) -> None:
