@@ -185,7 +185,7 @@ def _control(interfaces: list[Facts]) -> Facts:
 
 
 def our_end() -> str:
-    """Our address of the connection by which the controller came: ``SSH_CONNECTION``'s third word, in the nearest ancestor's environment."""
+    """Our address of the connection the controller came by: ``SSH_CONNECTION``'s third word, of the nearest ancestor's environment."""
     pid = str(os.getpid())
     for _ in range(_ANCESTORS):
         found = re.search(r"(?:^|\0)SSH_CONNECTION=\S+ \S+ (\S+)", text(f"/proc/{pid}/environ"))
