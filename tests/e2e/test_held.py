@@ -79,7 +79,7 @@ def test_another_run_is_refused_and_told_whose_it_is(two_hosts: Controller) -> N
 
 
 @pytest.mark.parametrize("all_of_them", [False, True])
-def test_clean_ends_a_run_that_is_alive(two_hosts: Controller, all_of_them: bool) -> None:
+def test_clean_ends_a_run_that_is_alive(two_hosts: Controller, *, all_of_them: bool) -> None:
     with held(two_hosts) as process:
         key = two_hosts.directories()[0].name.rpartition("-")[2]
         ended = runs(cleaned(two_hosts, *(["--all"] if all_of_them else ["--run", key])))
