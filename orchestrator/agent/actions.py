@@ -7,11 +7,10 @@ expected is not known here. The surprising fact: an exception here is a result, 
 from __future__ import annotations
 
 import errno
-import re
-import signal
 
 from . import changes, observe, programs
 from .changes import ChangeRefused
+from .lean import signal
 from .loop import now_ns
 from .tasks import Interrupted, Wait
 
@@ -148,13 +147,19 @@ def _wait_ready(program: programs.Program, port: int | None, pattern: str | None
     while True:
         if port is not None and observe.listening(port):
             return
-        if pattern is not None and re.search(pattern, program.stdout.text() + program.stderr.text(), re.MULTILINE):
+        if pattern is not None and _found(pattern, program.stdout.text() + program.stderr.text()):
             return
         if port is None and pattern is None:
             return
         if program.status is not None:
             raise ChildProcessError(f"it ended with status {program.status} before it was ready: {program.stderr.text().strip()}")
         yield Wait(deadline=now_ns() + _PATIENCE_NS if port is not None else None, on=program)
+
+
+def _found(pattern: str, text: str) -> bool:
+    import re  # some milliseconds, and few labs wait for a pattern
+
+    return re.search(pattern, text, re.MULTILINE) is not None
 
 
 def _run(host: Host, action: Fields, running: Running) -> Added:

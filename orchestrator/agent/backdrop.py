@@ -8,8 +8,6 @@ new socket in the midst of the run, so what was there before is not enough.
 
 from __future__ import annotations
 
-import re
-
 from . import observe
 
 TYPE_CHECKING = False
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from .loop import Loop
     from .tasks import Steps
 
-_COOKIE = re.compile(r"\bsk:([0-9a-f]+)")
 _NETSTAT_COLUMN = 23
 TOOLS = ("ss", "lsof", "netstat")
 
@@ -68,8 +65,8 @@ def _is_socket(tool: str, words: list[str]) -> bool:
 def _key(tool: str, words: list[str]) -> tuple[str, ...]:
     """What tells one socket from another: its cookie; process, descriptor and inode; both ends and who has it."""
     if tool == "ss":
-        found = _COOKIE.search(" ".join(words))
-        return (found[1],) if found else tuple(words[:1] + words[4:6])
+        cookie = next((word for word in words if word.startswith("sk:")), "")
+        return (cookie,) if cookie else tuple(words[:1] + words[4:6])
     if tool == "lsof":
         return (words[1], words[3], words[5]) if len(words) > 5 else tuple(words)
     return (*words[:1], *words[3:5], words[-1])

@@ -8,17 +8,17 @@ moment each frame passed, however late it is read.
 
 from __future__ import annotations
 
-import array
 import binascii
 import errno
-import socket
 import struct
 
 from . import protocol
+from .lean import socket
 from .loop import READ, now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import array
     from typing import Any
 
     from .channel import Channel
@@ -211,4 +211,6 @@ def _attach(sock: socket.socket, program: str) -> None:
 def filter_code(program: str) -> tuple[int, array.array[int]]:
     """What ``tcpdump -ddd`` prints -> the number of instructions and their bytes, struct sock_filter each (linux/filter.h)."""
     lines = [[int(word) for word in line.split()] for line in program.strip().splitlines()[1:]]
+    import array  # brings all of collections along
+
     return len(lines), array.array("B", b"".join(struct.pack("=HBBI", *line) for line in lines))

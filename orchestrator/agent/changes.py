@@ -7,12 +7,11 @@ to do counts as done until somebody has looked.
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
-import socket
 import struct
 
+from .lean import socket
 from .programs import output
 
 TYPE_CHECKING = False
@@ -166,10 +165,15 @@ def write_sysctl(key: str, value: object) -> None:
 
 
 def _ethtool(interface: str, number: int, value: int = 0) -> int:
+    import array  # brings all of collections along
+
     data = array.array("I", [number, value])
     request = struct.pack("16sP", interface.encode(), data.buffer_info()[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
         fcntl.ioctl(sock.fileno(), SIOCETHTOOL, request)
+    finally:
+        sock.close()
     return data[1]
 
 

@@ -6,9 +6,9 @@ descriptors may be one and the same socket, and are watched for each direction b
 
 from __future__ import annotations
 
-import json
 import os
 
+from .lean import encode
 from .loop import READ, WRITE, now_ns
 from .protocol import MAX_FRAME_BYTES
 from .tasks import Wait, wake
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 CLOG_BYTES = 3 << 20
 READ_BYTES = 65_536  # beyond malloc's threshold (mallopt(3)) each read would map memory and give it back: 12 us
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Channel:
@@ -51,7 +50,7 @@ class Channel:
 
     def send(self, frame: Frame) -> None:
         """Send at once what the controller takes, and the rest when it takes more; into an ended channel, nothing."""
-        self._outbox += _encode(frame).encode()
+        self._outbox += encode(frame).encode()
         self._outbox += b"\n"
         if not self._blocked:
             self._flush()

@@ -14,14 +14,12 @@ on with it, does not kill it.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import socket
 import time
 
 from . import protocol
 from .channel import Channel
+from .lean import decode, encode, name_of_signal, signal, socket
 from .loop import Loop, caught, now_ns
 from .tasks import Wait
 
@@ -75,7 +73,7 @@ class Guardian:
     # -- what the agent asks
 
     def _line(self, line: bytes) -> None:
-        frame = json.loads(line)
+        frame = decode(line)
         self._heard = True
         try:
             answer = _ASKS[frame["ask"]](self, frame)
@@ -113,7 +111,7 @@ class Guardian:
             lock.release()
             raise
         self._lock, self.facts = lock, facts
-        self._adopts = processes.adopt_orphans()
+        self._adopts = not frame["programs"] or processes.adopt_orphans()
         return dict(facts, lock=lock.path, journal=self._journal.path, folder=lock.folder, adopts=self._adopts)
 
     def _remember(self, frame: Frame) -> None:
@@ -160,7 +158,7 @@ class Guardian:
     def _fate(self) -> str:
         """How the agent ended by itself."""
         if self._status is not None and os.WIFSIGNALED(self._status):
-            return "the agent was killed by " + signal.Signals(os.WTERMSIG(self._status)).name
+            return "the agent was killed by " + name_of_signal(os.WTERMSIG(self._status))
         return "the agent died"
 
     def take_over(self, reason: str) -> None:
@@ -235,9 +233,9 @@ def _kill(pid: int) -> None:
 
 def _say(frame: Frame) -> None:
     """The last words, on standard error; whoever does not read them does not keep us."""
-    data = json.dumps(frame).encode()
+    data = encode(frame).encode()
     if len(data) > LONGEST_WORDS:
-        data = json.dumps(dict(frame, undone=[f"{len(frame['undone'])} changes"])).encode()
+        data = encode(dict(frame, undone=[f"{len(frame['undone'])} changes"])).encode()
     signal.signal(signal.SIGALRM, _enough)
     signal.alarm(LAST_WORDS_S)
     try:
@@ -261,6 +259,9 @@ def _enough(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Fork the agent onto standard input and output, and be its guardian."""
     signal.alarm(0)  # whoever launched us had a limit for our coming
+    from . import service  # noqa: F401  before the fork, so that it is loaded once for both
+    from .safety import guard, journal, undoing  # noqa: F401
+
     ours, theirs = socket.socketpair()
     agent = os.fork()
     if agent == 0:
@@ -305,4 +306,4 @@ def _be_guardian(sock: socket.socket, agent: int) -> None:
         except Exception as error:
             guardian.take_over(f"a fault in the guardian: {type(error).__name__}: {error}")
         else:
-            return
+            os._exit(0)  # there is nothing to tidy, and tidying takes longer than all else that is left

@@ -11,9 +11,9 @@ from __future__ import annotations
 import heapq
 import os
 import select
-import signal
 import time
 
+from .lean import signal
 from .tasks import Task
 
 TYPE_CHECKING = False

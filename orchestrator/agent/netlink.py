@@ -6,8 +6,9 @@ Only reads. Each dump is one question and its answers. The surprising fact: a ro
 from __future__ import annotations
 
 import os
-import socket
 import struct
+
+from .lean import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,22 +84,29 @@ def _dump(kind: int, family: int) -> Iterator[bytes]:
 
     :raises OSError: the kernel refused, or did not answer.
     """
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as sock:
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+    try:
         sock.settimeout(_PATIENCE_S)
         sock.bind((0, 0))
         body = struct.pack("=B15x", family)  # as long as the longest header; the kernel reads what it needs
         sock.send(struct.pack("=IHHII", 16 + len(body), kind, _REQUEST_DUMP, 1, 0) + body)
-        while True:
-            data = memoryview(sock.recv(1 << 20))
-            while len(data) >= 16:
-                length, answer = struct.unpack_from("=IH", data)
-                if answer == _DONE:
-                    return
-                if answer == _ERROR:
-                    number = -struct.unpack_from("=i", data, 16)[0]
-                    raise OSError(number, os.strerror(number))
-                yield bytes(data[16:length])
-                data = data[(length + 3) & ~3 :]
+        yield from _answers(sock)
+    finally:
+        sock.close()
+
+
+def _answers(sock: socket.socket) -> Iterator[bytes]:
+    while True:
+        data = memoryview(sock.recv(1 << 20))
+        while len(data) >= 16:
+            length, answer = struct.unpack_from("=IH", data)
+            if answer == _DONE:
+                return
+            if answer == _ERROR:
+                number = -struct.unpack_from("=i", data, 16)[0]
+                raise OSError(number, os.strerror(number))
+            yield bytes(data[16:length])
+            data = data[(length + 3) & ~3 :]
 
 
 def _attributes(data: bytes) -> dict[int, bytes]:

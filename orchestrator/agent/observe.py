@@ -7,12 +7,12 @@ listener is looked up in ``/proc/net``, where the kernel shows it at once, becau
 from __future__ import annotations
 
 import os
-import socket
 import struct
 import sys
 import time
 
 from .changes import OFFLOADS, read_offload, read_sysctl
+from .lean import socket
 from .programs import output
 
 TYPE_CHECKING = False
@@ -150,8 +150,11 @@ def running(interface: str) -> bool:
     import fcntl
 
     request = struct.pack("16sH14s", interface.encode(), 0, b"")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
         answer = fcntl.ioctl(sock.fileno(), 0x8913, request)
+    finally:
+        sock.close()
     flags: int = struct.unpack_from("16sH", answer)[1]
     return flags & _FLAGS_UP_RUNNING == _FLAGS_UP_RUNNING
 

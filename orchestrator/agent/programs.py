@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 
+from .lean import signal
 from .loop import READ, WRITE, now_ns
 from .tasks import Wait, wake
 

@@ -7,15 +7,14 @@ it. Private folders, captures and undos are made on demand: a run that needs non
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 
 from . import capture, changes, observe, protocol
 from .actions import set_up
 from .backdrop import Backdrop
 from .channel import Channel
 from .host import Host
+from .lean import decode, signal
 from .loop import Loop, calm, caught, hurry, now_ns, spin_until
 from .tasks import Wait
 
@@ -74,7 +73,7 @@ class Service:
     def _serve(self, line: bytes) -> None:
         number = NOBODY
         try:
-            frame = json.loads(line)
+            frame = decode(line)
             number = int(frame.get("id", NOBODY))
             if self.leaving:
                 self._refuse(number, Refusal("the agent is leaving"))
@@ -124,7 +123,7 @@ class Service:
         """From now on this host is one run's alone; the answer has the facts of its lock."""
         if self.guard is None:
             raise Refusal("this agent has no guardian: it was not started for a host that needs one")
-        self._spawn(number, self.guard.hold(frame["run"], frame.get("who", "")), LOOK_NS)
+        self._spawn(number, self.guard.hold(frame["run"], frame.get("who", ""), programs=bool(frame.get("programs", True))), LOOK_NS)
 
     def confirm(self, number: int, frame: Frame) -> None:
         """The control connection survived a change."""
@@ -365,7 +364,7 @@ def serve(source: int, sink: int, greeting: Frame | None = None, guard: int | No
     service = Service(loop, source, sink, guard)
     loop.on_signal = lambda number: service.leave(f"signal {number}")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, caught)
     service.tell(protocol.HELLO, version=protocol.VERSION, clock=observe.clock(), **dict(observe.identity(), **(greeting or {})))
     run(loop, service)

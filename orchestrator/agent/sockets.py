@@ -10,11 +10,10 @@ from __future__ import annotations
 import _thread
 import errno
 import os
-import socket
 import struct
-from functools import partial
 
 from . import protocol
+from .lean import accept, partial, socket
 from .loop import READ, WRITE, now_ns
 from .tasks import Wait, wake
 
@@ -290,7 +289,7 @@ def _close(held: Held) -> Steps[None]:
 _CALLS: dict[str, Callable[..., Steps[Any]]] = {
     "connect": _connect,
     "connect_ex": _connect_ex,
-    "accept": lambda held: _retry(held, READ, held.sock.accept, _limit(held)),
+    "accept": lambda held: _retry(held, READ, lambda: accept(held.sock), _limit(held)),
     "recv": _recv,
     "recvfrom": _recvfrom,
     "send": _send,

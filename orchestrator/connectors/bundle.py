@@ -26,9 +26,11 @@ GUARDIAN = "orchestrator.agent.guardian:main"
 _PACKAGE = "orchestrator.agent"
 _MARSHAL = 2  # without references, which depend on how often an object happens to be used
 
+# `array` asks for collections.abc, and so for all of collections, which would say itself that it is this module, loaded long ago.
 _RECEIVE = """\
 import os,sys
 if sys.version_info<(3,8): sys.exit("the agent needs Python 3.8 or newer, and this is Python "+sys.version.split()[0])
+sys.modules.setdefault("collections.abc",sys.modules["_collections_abc"])
 import marshal,zlib
 from importlib.machinery import ModuleSpec
 try: from _sha2 import sha256

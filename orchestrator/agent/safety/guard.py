@@ -7,12 +7,12 @@ becomes of it is told one way.
 
 from __future__ import annotations
 
-import json
 import os
 
 from orchestrator.agent import protocol
 from orchestrator.agent.changes import ChangeRefused, Unable
 from orchestrator.agent.channel import Channel
+from orchestrator.agent.lean import decode
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait, wake
 
@@ -68,16 +68,16 @@ class Guard:
         """So much longer a change may take that has to be confirmed."""
         return int(self.patience_s * 1e9) + SPARE_NS
 
-    def hold(self, run: str, who: str) -> Steps[dict[str, Any]]:
-        """Take this host for a run, as a task; what we start from now on carries the run's id.
+    def hold(self, run: str, who: str, *, programs: bool = True) -> Steps[dict[str, Any]]:
+        """Take this host for a run, as a task; what we start from now on carries the run's id. ``programs``: it will start some.
 
         :raises ChangeRefused: it cannot be had; the ``kind`` of its refusal says whether somebody else has it.
         """
         if self.held is not None:
             raise ChangeRefused(f"run {self.held['run']} has this agent already")
-        held: dict[str, Any] = yield from self._ask("hold", ANSWER_NS, run=run, who=who)
+        held: dict[str, Any] = yield from self._ask("hold", ANSWER_NS, run=run, who=who, programs=programs)
         os.environ[LABEL] = run
-        self._adopts = adopt_orphans()
+        self._adopts = not programs or adopt_orphans()
         self.held = held
         return held
 
@@ -184,7 +184,7 @@ class Guard:
         return answer["ok"]
 
     def _line(self, line: bytes) -> None:
-        frame = json.loads(line)
+        frame = decode(line)
         if "leave" in frame:
             self._on_leave(frame["leave"])
         else:

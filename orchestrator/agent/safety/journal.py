@@ -8,8 +8,9 @@ as long as what it describes. The surprising fact: a line that is not whole was 
 from __future__ import annotations
 
 import errno
-import json
 import os
+
+from orchestrator.agent.lean import decode, encode
 
 from .state import Held, checked, named
 
@@ -44,7 +45,7 @@ class Journal:
 
         :raises OSError: there is no room, or another reason.
         """
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        data = encode(line).encode() + b"\n"
         before = os.fstat(self._fd).st_size
         written = os.write(self._fd, data)
         if written < len(data):
@@ -90,7 +91,7 @@ class Told:
         with open(path, "rb") as file:
             for line in file.read().split(b"\n")[:-1]:
                 try:
-                    self._take(json.loads(line))
+                    self._take(decode(line))
                 except (ValueError, KeyError, TypeError):
                     continue
         self.facts.setdefault("run", os.path.basename(path)[: -len(SUFFIX)])

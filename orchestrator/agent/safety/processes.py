@@ -7,8 +7,8 @@ Nothing here knows undos. The surprising fact: a daemon that forked twice is nob
 from __future__ import annotations
 
 import os
-import signal
 
+from orchestrator.agent.lean import signal
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait
 
@@ -107,18 +107,36 @@ def _all() -> list[int]:
 
 def descendants(root: int) -> list[int]:
     """Everything that descends from ``root`` and has not ended."""
+    children = _children_of if os.path.exists(f"/proc/{root}/task/{root}/children") else _found_children()
+    found: list[int] = []
+    parents = [root]
+    while parents:
+        born = children(parents.pop())
+        found += born
+        parents += born
+    return found
+
+
+def _children_of(pid: int) -> list[int]:
+    """Its children that have not ended, as the kernel lists them (proc(5), CONFIG_PROC_CHILDREN)."""
+    born: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+                born += map(int, file.read().split())
+    except OSError:
+        pass  # it ended meanwhile, and its children are somebody else's: looked at again
+    return [child for child in born if since(child)]
+
+
+def _found_children() -> Callable[[int], list[int]]:
+    """The same from all that there is, for a kernel that keeps no list."""
     children: dict[int, list[int]] = {}
     for pid in _all():
         fields = _stat(pid)
         if fields and fields[0] not in "ZX":
             children.setdefault(int(fields[1]), []).append(pid)
-    found: list[int] = []
-    parents = [root]
-    while parents:
-        born = children.get(parents.pop(), [])
-        found += born
-        parents += born
-    return found
+    return lambda pid: children.get(pid, [])
 
 
 def labelled(run: str) -> list[int]:

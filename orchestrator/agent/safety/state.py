@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import stat
 import time
+
+from orchestrator.agent.lean import decode, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Lock:
         self._fd = self._taken()
         try:
             os.ftruncate(self._fd, 0)
-            _write(self._fd, json.dumps(facts).encode())
+            _write(self._fd, encode(facts).encode())
         except OSError:
             self.release()
             raise
@@ -178,7 +179,7 @@ def holder() -> dict[str, Any]:
 
 def _facts(data: bytes) -> dict[str, Any]:
     try:
-        facts = json.loads(data)
+        facts = decode(data)
     except ValueError:
         return {}
     return facts if isinstance(facts, dict) else {}

@@ -24,6 +24,7 @@ from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
+from orchestrator.model.words.actions import Run, Start
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
 from orchestrator.testbeds.machines.logins import login
 from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
@@ -113,11 +114,12 @@ class RealHosts:
         if failed:
             raise failed[0] if len(failed) == 1 else HostErrors(wrong)
         self._guarded = True
-        await on_all([host.name for host in self._topology.hosts], self._guard)
+        start = {action.host for step in plan.steps for action in step.actions if isinstance(action.action, Start | Run)}
+        await on_all([host.name for host in self._topology.hosts], lambda name: self._guard(name, programs=name in start))
 
-    async def _guard(self, name: str) -> None:
+    async def _guard(self, name: str, *, programs: bool) -> None:
         session = self.sessions[name]
-        asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami())
+        asked = session.ask(protocol.GUARD, run=self._run_id, who=whoami(), programs=programs)
         await session.wait_for_answer(asked, _GUARD_S, "set up its guardian")
 
     def _wrong_offloads(self, host: HostPlan, live: LiveHost) -> TestbedError | None:

@@ -82,8 +82,8 @@ def begin(monkeypatch):
 
     def start(*coming, interfaces=("eth1",), program="", wire=None):
         wires.append(wire or Wire(*coming))
-        monkeypatch.setattr(socket, "if_nametoindex", lambda name: {"eth1": 2, "eth2": 3}[name])
-        monkeypatch.setattr(socket, "socket", lambda *_arguments: wires[-1])
+        monkeypatch.setattr(module.socket, "if_nametoindex", lambda name: {"eth1": 2, "eth2": 3}[name])
+        monkeypatch.setattr(module.socket, "socket", lambda *_arguments: wires[-1])
         begun = Capture(list(interfaces), program)
         begun.wire = wires[-1]
         return begun
