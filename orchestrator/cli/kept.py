@@ -102,7 +102,10 @@ def _row(run: RunDirectory) -> Row:
 @click.option("--run", default="", metavar="RUN", type=RUN, help="Whose host, where several runs keep one of that name up.")
 @runs_option
 def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
-    """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there. A machine of an inventory is logged in to."""
+    """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there.
+
+    A machine of an inventory is logged in to.
+    """
     from orchestrator import store
     from orchestrator.testbeds.shell import enter, log_in
 

@@ -1,9 +1,8 @@
-"""Every scenario that ships comes to the same verdicts on real machines behind a bastion as on namespaces, and its mutants fail there too."""
+"""Every scenario that ships comes to the same verdicts on machines behind a bastion as on namespaces, and its mutants fail there too."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ def told(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module", params=sorted(set(TOPOLOGY.values())))
-def both(request: pytest.FixtureRequest, sshlab: Labs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Reports, Reports]]:
+def both(request: pytest.FixtureRequest, sshlab: Labs, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Reports, Reports]:
     """The topology, and the reports of its scenarios by their labels: on namespaces, and over SSH by one controller process."""
     lab = sshlab(request.param, clocks=True)
     controller = Controller(tmp_path_factory.mktemp("both"), lab)
@@ -44,7 +43,7 @@ def both(request: pytest.FixtureRequest, sshlab: Labs, tmp_path_factory: pytest.
     with unchanged(lab):
         begun = [controller.start("run", *files, *options, "--json") for options in (("--jobs", "4"), controller.i)]
         here, there = (reports(controller.ended(process, PATIENCE_S)) for process in begun)
-    yield request.param, {one["label"]: one for one in here}, {one["label"]: one for one in there}
+    return request.param, {one["label"]: one for one in here}, {one["label"]: one for one in there}
 
 
 def test_the_same_verdicts(both: tuple[str, Reports, Reports]) -> None:

@@ -177,7 +177,7 @@ def test_what_cannot_be_proved_is_not_confirmed_and_names_the_change_when_the_ch
         assert confirmed(wire) == []
         wire.end("")
         assert str(session.lost) == (
-            "romeo: its agent vanished; it had just made a change that cut the control connection, and takes it back: "
+            "romeo: its agent vanished; what had just been done there may have cut the control connection, and is taken back: "
             "iptables -A INPUT -j DROP"
         )
 
