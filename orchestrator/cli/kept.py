@@ -104,7 +104,7 @@ def _row(run: RunDirectory) -> Row:
 def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
     """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there.
 
-    A machine of an inventory is logged in to.
+    A machine of an inventory is logged in to, with ssh.
     """
     from orchestrator import store
     from orchestrator.testbeds.shell import enter, log_in

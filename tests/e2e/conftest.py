@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,11 @@ class Controller(Program):
         path = self.folder / f"{name}.yaml"
         path.write_text(text)
         return path
+
+    def connects(self, process: subprocess.Popen[str]) -> bool:
+        """Whether it has a connection to the bastion, or is about to have one."""
+        done = subprocess.run(["ss", "-Htnp", "dst", self.lab.blueprints.bastion.address], capture_output=True, text=True, check=True)
+        return f"pid={process.pid}," in done.stdout
 
     @property
     def bastion(self) -> str:

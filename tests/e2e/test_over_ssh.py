@@ -1,4 +1,4 @@
-"""Every scenario that ships comes to the same verdicts on machines behind a bastion as on namespaces, and its mutants fail there too."""
+"""Every scenario that ships comes to the same verdicts on real machines behind a bastion as on namespaces; its mutants fail there too."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def reports(done: Done) -> list[dict[str, Any]]:
 
 
 def told(report: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(verdict["expected"], verdict["value"]) for verdict in report["verdicts"]]
+    return [(verdict["expectation"], verdict["value"]) for verdict in report["verdicts"]]
 
 
 @pytest.fixture(scope="module", params=sorted(set(TOPOLOGY.values())))

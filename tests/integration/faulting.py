@@ -14,11 +14,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tests.integration.program import HERE, Program
 from tests.sshlab.lab import SSHLab
@@ -30,8 +31,8 @@ ENDS_S = 75.0
 """So long after a fault the controller may take at the very most for its report."""
 _MENDED_S = 5.0
 _LOOK_S = 0.25
-_USUAL_S = 3.2
-"""How long an undisturbed run takes, roughly: faults come at any moment of it."""
+_SURVEY_S, _RUN_S = 1.0, 2.5
+"""How long an undisturbed run takes, roughly, until it has a plan, and from then on: faults come at any moment of both."""
 _STAGES = ("plan", "record", "evidence", "verdicts", "report")
 _ERROR, _INTERRUPTED, _PASSED = 3, 130, 0
 
@@ -140,11 +141,20 @@ def both_killed(scene: Scene) -> bool:
     return _send(scene.one_with(both), signal.SIGKILL)
 
 
+def all_killed(scene: Scene) -> bool:
+    """The agent, its guardian and the controller: a person has to clean."""
+    struck = scene.one_with(both)
+    scene.controller.send_signal(signal.SIGKILL)
+    return _send(struck, signal.SIGKILL)
+
+
 def both_frozen(scene: Scene) -> bool:
     return _send(scene.one_with(both), signal.SIGSTOP)
 
 
 def cut(scene: Scene) -> bool:
+    """What sshd had begun before an agent ran in it nobody but sshd can end; the agent's own connection is let go by its guardian."""
+    scene.blind = (r"^0 sshd:.*\[\w+\]", r"^1000 sshd: ubuntu$")
     scene.lab.cut(scene.any_host().name)
     return True
 
@@ -167,7 +177,7 @@ def power_lost(scene: Scene) -> bool:
     machine = scene.any_host()
     scene.struck.append(machine.name)
     gone = {nic.network for nic in machine.plan.nics}
-    scene.blind = tuple(nic.name for one in scene.hosts for nic in one.plan.nics if nic.network in gone)
+    scene.blind = tuple(rf"\b{nic.name}\b" for one in scene.hosts for nic in one.plan.nics if nic.network in gone)
     os.kill(machine.pid, signal.SIGKILL)
     return True
 
@@ -226,14 +236,15 @@ class Kind:
 KINDS = {
     "controller killed": Kind(strike=controller_killed, code=-signal.SIGKILL),
     "agent killed": Kind(strike=agent_killed, says="agent (died|was killed|vanished)|killed"),
-    "cut": Kind(strike=cut, says="lost|no answer|silent|report", mend=_mend_cut),
+    "cut": Kind(strike=cut, says="lost|answer|silent|report|within 10 s", mend=_mend_cut),
     "bastion killed": Kind(strike=bastion_killed, says="bastion", mend=_restart_bastion),
     "disk full": Kind(strike=disk_full, says="[Nn]o space|full", mend=_free_disk, may_pass=True),
-    "agent frozen": Kind(strike=agent_frozen, says="stopped|silent|report"),
+    "agent frozen": Kind(strike=agent_frozen, says="stopped|silent|report|greet"),
     "cut for 5 s": Kind(strike=cut, says=".", mend=_mend_cut, mended_after_s=_MENDED_S, may_pass=True),
     "guardian killed": Kind(strike=guardian_killed, says="guardian|killed"),
-    "both killed": Kind(strike=both_killed, says="killed|vanished"),
-    "both frozen": Kind(strike=both_frozen, says="report|silent|stopped", mend=_clean, helped=True),
+    "both killed": Kind(strike=both_killed, says="killed|vanished|gone"),
+    "all killed": Kind(strike=all_killed, code=-signal.SIGKILL, mend=_clean, helped=True),
+    "both frozen": Kind(strike=both_frozen, says="report|silent|stopped|greet", mend=_clean, helped=True),
     "sshd killed": Kind(strike=sshd_killed, says="lost|connect", mend=_restart_sshd),
     "logged out": Kind(strike=logged_out, says="signal|lost"),
     "power lost": Kind(strike=power_lost, says="lost|no answer|report|silent"),
@@ -248,6 +259,8 @@ class Outcome:
 
     kind: str
     seed: int
+    planned: bool
+    """Whether the moment counts from when the run had its plan, else from its begin."""
     moment_s: float
     place: str = ""
     befell: bool = True
@@ -260,7 +273,7 @@ class Outcome:
     troubles: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        head = f"{self.kind} #{self.seed} at {self.moment_s:.2f} s ({self.phase}) on {self.place or '-'}: restored {self.restored_s:.1f} s"
+        head = f"{self.kind} #{self.seed} at {'plan + ' * self.planned}{self.moment_s:.2f} s ({self.phase}) on {self.place or '-'}: restored {self.restored_s:.1f} s"
         tail = "".join(f"\n    TROUBLE {text}" for text in self.troubles)
         return f"{head}, ended {self.ended_s:.1f} s, code {self.code}, {self.value or '-'}: {self.reason[:600]}{tail}"
 
@@ -268,7 +281,8 @@ class Outcome:
 def trial(name: str, seed: int, folder: Path) -> Outcome:
     """Run, strike at the moment that ``seed`` says, and look at everything; ``folder`` is made, and kept if there was trouble."""
     chance = random.Random(f"{name} {seed}")
-    outcome = Outcome(kind=name, seed=seed, moment_s=chance.uniform(0.0, _USUAL_S))
+    planned = chance.random() < 0.75  # so that a slow machine does not make all of them early
+    outcome = Outcome(kind=name, seed=seed, planned=planned, moment_s=chance.uniform(0.0, _RUN_S if planned else _SURVEY_S))
     folder.mkdir(parents=True)
     program = Program(folder, HOME=str(folder))
     try:
@@ -295,6 +309,8 @@ def _try(lab: SSHLab, program: Program, chance: random.Random, outcome: Outcome)
     with (program.folder / "out").open("w") as out, (program.folder / "err").open("w") as err:
         controller = program.start("run", path, "--inventory", lab.inventory, "--json", stdout=out, stderr=err)
     scene = Scene(lab=lab, chance=chance, controller=controller, program=program)
+    while outcome.planned and controller.poll() is None and not program.has("plan.json"):
+        time.sleep(0.005)
     with suppress(subprocess.TimeoutExpired):
         controller.wait(outcome.moment_s)
     outcome.befell = controller.poll() is None and kind.strike(scene)
@@ -350,7 +366,7 @@ def _difference(scene: Scene, name: str, before: State) -> str:
     machine = scene.lab.machines[name]
     if ours := both(machine):
         return f"{name}: agents {[one.pid for one in ours]}"
-    gone = re.compile(rf"\b({'|'.join((*scene.blind, 'ballast'))})\b")
+    gone = re.compile("|".join((*scene.blind, "ballast")))
     states = [
         State(name, {part: tuple(line for line in lines if not gone.search(line)) for part, lines in state.parts.items()})
         for state in (before, machine.state(patience_s=0.1))
@@ -437,7 +453,36 @@ def _look_at_next(scene: Scene, before: dict[str, State], outcome: Outcome) -> N
     _all_restored(scene, before, outcome, 10)
 
 
-def found(directory: Path) -> dict[str, Any]:
-    """The report of a run."""
-    report: dict[str, Any] = json.loads((directory / "report.json").read_text())
-    return report
+# -- many of them
+
+
+def trials(wanted: Sequence[tuple[str, int]], folder: Path, at_once: int) -> list[Outcome]:
+    """The outcomes of these kinds and seeds, so many at a time on labs of their own: most of a trial is waiting."""
+
+    def one(asked: tuple[str, int]) -> Outcome:
+        name, seed = asked
+        outcome = trial(name, seed, folder / f"{name.replace(' ', '-')}-{seed}")
+        print(outcome, flush=True)
+        return outcome
+
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(one, wanted))
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Figures for each kind, in Markdown."""
+    lines = [
+        "| fault | trials | too early or late | restored | median, slowest | report after | verdicts |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(outcome.kind for outcome in outcomes):
+        mine = [outcome for outcome in outcomes if outcome.kind == name]
+        well = [outcome for outcome in mine if not outcome.troubles]
+        apart = sum(not outcome.befell or outcome.phase in ("surveying", "finishing") for outcome in mine)
+        took = sorted(outcome.restored_s for outcome in mine)
+        ended = max(outcome.ended_s for outcome in mine)
+        values = Counter(outcome.value or ("none" if outcome.code == -signal.SIGKILL else "refused") for outcome in mine)
+        told = ", ".join(f"{count} {value}" for value, count in sorted(values.items()))
+        times = f"{took[len(took) // 2]:.1f} s, {took[-1]:.1f} s"
+        lines.append(f"| {name} | {len(mine)} | {apart} | {len(well)} | {times} | {ended:.0f} s | {told} |")
+    return "\n".join(lines)

@@ -9,8 +9,8 @@ carries the run's id; never a chain, a table or a rule by pattern. The surprisin
 
 from __future__ import annotations
 
+import errno
 import os
-import socket
 
 from orchestrator.agent import changes
 from orchestrator.agent.loop import now_ns
@@ -107,8 +107,11 @@ def _sysctl(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT0
 
 
 def _offload(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    if undo["interface"] in {name for _index, name in socket.if_nameindex()}:  # else it has gone, and its offloads with it
+    try:
         changes.set_offload(undo["interface"], undo["name"], wanted=undo["wanted"])
+    except changes.ChangeRefused as error:
+        if getattr(error.__cause__, "errno", 0) != errno.ENODEV:  # else the interface has gone, and its offloads with it
+            raise
     return
     yield
 

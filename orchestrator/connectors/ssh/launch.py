@@ -22,6 +22,8 @@ os.write(1,b"\\n%s\\n")
 """
 _SAFE = re.compile(r"[A-Za-z0-9_./~+][A-Za-z0-9_./+-]*")
 _ROOT = "root"
+_PUSHED_S = 20
+"""How long the program may take to come; where the connection is cut meanwhile, nobody would tell what waits for it."""
 _INSTALL = "install python3 (3.8 or newer), or name another with ansible_python_interpreter"
 
 
@@ -46,7 +48,7 @@ def launch(machine: Machine, user: str, *, root: bool) -> Launch:
     data = bundle.bundle()
     marker = f"agent-{secrets.token_hex(8)}".encode("ascii")
     text = (_PROLOGUE % marker.decode("ascii")).encode() + bundle.bootstrap(data, bundle.GUARDIAN).encode()
-    run = f'{python} -I -S -c "import os;exec(bytes().join(os.read(0,1)for i in range({len(text)})))"'
+    run = f'{python} -I -S -c "import os,signal;signal.alarm({_PUSHED_S});exec(bytes().join(os.read(0,1)for i in range({len(text)})))"'
     inner = f"exec {run}"
     if root and user != _ROOT:
         inner = f'if test "$(id -u)" = 0; then exec {run}; else exec sudo -n -- {run}; fi'

@@ -1,7 +1,7 @@
 """A machine of the inventory -> the words with which ssh(1) itself gets there, as we did. Pure.
 
-The surprising fact: of the options of a command line, only those for configuration files travel to the ssh that ``-J`` starts for a
-bastion, so where the inventory names keys the way through the last bastion is spelt out, as ``ProxyCommand``.
+The surprising fact: of the options of a command line, only that for the configuration travels to the ssh that ``-J`` starts for a bastion;
+where the inventory names keys, the way through the last bastion is spelt out, as ``ProxyCommand``.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ class RealHosts:
         if failed:
             raise failed[0] if len(failed) == 1 else HostErrors(wrong)
         self._guarded = True
-        await on_all(self.sessions, self._guard)
+        await on_all([host.name for host in self._topology.hosts], self._guard)
 
     async def _guard(self, name: str) -> None:
         session = self.sessions[name]
