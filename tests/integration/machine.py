@@ -93,7 +93,7 @@ class Machine:
         return {"rules": shown, "routes": network, "addresses": addresses, "sysctls": sysctls, "offloads": offloads, "files": files}
 
     def changed(self, *, but_outcomes: bool = False) -> dict[str, object]:
-        """What is not as it was, processes included; ``but_outcomes``: an outcome may still wait to be asked for, and its guardian with it."""
+        """What is not as it was, processes included; ``but_outcomes``: an outcome may still wait to be asked for, and so its guardian."""
         now, before = self.state(), self.before
         if but_outcomes:
             now["files"] = [name for name in now["files"] if not name.endswith(".journal") and name != "/run/orchestrate"]  # type: ignore[attr-defined]

@@ -72,7 +72,7 @@ def test_agent_killed(mode: int, place: str) -> None:
         session.on_lost = lambda _lost: lost.set()
         os.kill(session.hello["pid"], signal.SIGKILL)
         await asyncio.wait_for(lost.wait(), 20)
-        while folder.exists():  # noqa: ASYNC240  nothing else runs on this loop
+        while folder.exists():  # noqa: ASYNC110, ASYNC240  no event tells of it; nothing else runs on this loop
             await asyncio.sleep(0.02)
         assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if since(pid) and b"7e57" in environment(pid)]
         (told,) = (await other.ask(protocol.CLEAN))["runs"]

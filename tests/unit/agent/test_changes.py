@@ -201,6 +201,7 @@ class Driver:
 def test_an_offload_is_switched_only_where_it_must_be(monkeypatch, was, wanted, back):
     driver = Driver(tso=was)
     monkeypatch.setattr(changes, "_ethtool", driver)
+    monkeypatch.setattr(undoing.socket, "if_nameindex", lambda: [(1, "lo"), (2, "eth1")])
     change = changes.offload("eth1", "tso", wanted=wanted)
     assert driver.states == {"tso": was}
     if back is None:
@@ -211,6 +212,14 @@ def test_an_offload_is_switched_only_where_it_must_be(monkeypatch, was, wanted, 
     assert change.undo["text"] == f"ethtool -K eth1 tso {back}"
     undo(change)
     assert driver.states == {"tso": was}
+
+
+def test_an_interface_that_has_gone_took_its_offloads_with_it(monkeypatch):
+    monkeypatch.setattr(changes, "_ethtool", Driver(tso=1))
+    change = changes.offload("eth1", "tso", wanted=False)
+    monkeypatch.setattr(changes, "_ethtool", Driver())
+    monkeypatch.setattr(undoing.socket, "if_nameindex", lambda: [(1, "lo")])
+    undo(change)
 
 
 def test_an_offload_that_the_driver_lacks_cannot_be_switched_on(monkeypatch):

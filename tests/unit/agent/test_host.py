@@ -13,7 +13,7 @@ from orchestrator.agent.changes import private_folder
 from orchestrator.agent.host import Host
 from orchestrator.agent.safety import undoing
 from orchestrator.agent.sockets import Held
-from orchestrator.agent.tasks import Interrupted, Wait
+from orchestrator.agent.tasks import Interrupted, Wait, wake
 
 SECOND = 1_000_000_000
 
@@ -257,13 +257,14 @@ def test_the_last_is_undone_first_and_a_failure_stops_nothing(loop, here, rememb
 def test_two_who_undo_do_it_in_one_order(loop, here, remember, ended):
     done = []
     remember("first", done)
-    remember("second", done, wait=Wait())
+    gate = undoing._News()
+    remember("second", done, wait=Wait(on=gate))
     first, second = type(ended)(), type(ended)()
-    task = loop.spawn(here.undo(), first)
+    loop.spawn(here.undo(), first)
     loop.spawn(here.undo(), second)
     assert done == []
     assert second.outcomes == []
-    task.resume(came=True)
+    wake(gate.waiting)
     assert first.value == (["second", "first"], [])
     assert second.value == ([], [])
 

@@ -414,3 +414,12 @@ def test_an_action_that_never_began():
 )
 def test_how_an_action_is_called(action, text):
     assert typed(action) == text
+
+
+@pytest.mark.parametrize("kind", ["Unable", "ControlCut"])
+def test_what_is_the_harnesss_own_trouble_is_nobodys_outcome(kind):
+    action = actions.File(name="a.py", text="x")
+    expected = Outcome(raises="ChangeRefused", where=THERE)
+    told_of = told(status="raised", exceptions=(kind, "ChangeRefused", "Exception"), message="/run/x: No space left on device")
+    verdict = only(judged(planned(action, outcome=expected), told_of))
+    assert (verdict.value, verdict.witness, verdict.reason) == (Value.ERROR, "harness", "/run/x: No space left on device")

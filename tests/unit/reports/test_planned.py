@@ -2,7 +2,10 @@
 
 import re
 
+from msgspec.structs import replace
+
 from orchestrator.model.plan import PlannedAction, PlannedStep
+from orchestrator.model.topology import Facts
 from orchestrator.model.words.actions import Call, Calls, Ready, Run, Start
 from orchestrator.model.words.expectations import Outcome, PacketsExpectation
 from orchestrator.model.words.segments import End, Gap, SegmentPattern
@@ -77,3 +80,13 @@ def test_skips_and_bytes_are_told_in_plain_words(make_plan):
     assert "must return b'bye'" in text
     assert "would be skipped: no netem" in text
     assert "would be skipped: no rights" in text
+
+
+def test_a_real_machine_is_told_with_its_interfaces(plans):
+    plan = plans["refused"]()
+    assert "machine " not in render_plan(plan)
+    romeo, *others = plan.testbed.hosts
+    facts = Facts(kernel="6.1.0", python="3.8.10")
+    real = replace(romeo, machine="node7", interfaces={"eth1": "ens7"}, facts=facts)
+    text = render_plan(replace(plan, testbed=replace(plan.testbed, hosts=(real, *others))))
+    assert "machine node7, eth1 is ens7, kernel 6.1.0, Python 3.8.10" in text
