@@ -45,7 +45,7 @@ def undos_of(loop: Loop, words: list[str]) -> Steps[list[Undo]]:
 
 
 def _unknown(words: list[str]) -> ChangeRefused:
-    can = "route add, replace or del, address add or del, link set ... up or down"
+    can = "route add, replace or del, address add or del, link set ... up, down or mtu"
     return ChangeRefused(f"ip {' '.join(words)}: nobody knows how to take this back; what can be is: {can}")
 
 
@@ -273,6 +273,10 @@ def _is_up(loop: Loop, device: str) -> Steps[bool]:
 
 def _set_link(loop: Loop, _family: str, more: list[str], whole: list[str]) -> Steps[list[Undo]]:
     words = more[1:] if more[0] == "dev" else more
+    if len(words) == 3 and words[1] == "mtu":
+        device, was = words[0], (yield from _mtu(loop, words[0]))
+        text = f"ip link set {device} mtu {was}"
+        return [{"do": "mtu", "text": text, "device": device, "was": was, "ours": words[2]}] if was != words[2] else []
     if len(words) != 2 or words[1] not in ("up", "down"):
         raise _unknown(whole)
     device, wanted = words[0], words[1] == "up"
@@ -294,6 +298,17 @@ def _turn_link(loop: Loop, undo: Undo) -> Steps[None]:
         yield from command(loop, ["ip", "link", "set", undo["device"], "up" if undo["up"] else "down"])
 
 
+def _mtu(loop: Loop, device: str) -> Steps[str]:
+    text = yield from command(loop, ["ip", "-o", "link", "show", "dev", device])
+    return _pairs(text.split())["mtu"]
+
+
+def _reset_mtu(loop: Loop, undo: Undo) -> Steps[None]:
+    """The MTU that it had, unless somebody has given it another one meanwhile."""
+    if (yield from _mtu(loop, undo["device"])) == undo["ours"]:
+        yield from command(loop, ["ip", "link", "set", undo["device"], "mtu", undo["was"]])
+
+
 _KINDS: dict[str, dict[str, Callable[[Loop, str, list[str], list[str]], Steps[list[Undo]]]]] = {
     "route": {"add": _add_route, "replace": _replace_route, "change": _replace_route, "delete": _delete_route},
     "address": {"add": _add_address, "delete": _delete_address},
@@ -305,4 +320,5 @@ UNDOS = {
     "address out": _take_address_out,
     "address back": _put_address_back,
     "link": _turn_link,
+    "mtu": _reset_mtu,
 }

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
-_ABSENT = ("No such process", "Cannot assign requested address", "Cannot find device", "No such file or directory")
 FOLDER = "orchestrate-"
 
 
@@ -131,14 +130,6 @@ def _folder(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT0
     yield
 
 
-def _command(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    """Words of ip(8); that what they would delete does not exist is what we wanted."""
-    argv = ["ip", *undo["words"]]
-    status, out, err = yield from output(loop, argv)
-    if status != 0 and not any(text in err for text in _ABSENT):
-        raise changes.refused(argv, status, out, err)
-
-
 def _network(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
     """Of addresses, routes and links; few runs need what is known of them."""
     from . import network
@@ -152,10 +143,10 @@ UNDOS: dict[str, Callable[[Loop, Undo, bool], Steps[None]]] = {
     "offload": _offload,
     "file": _file,
     "folder": _folder,
-    "command": _command,
     "route out": _network,
     "route back": _network,
     "address out": _network,
     "address back": _network,
     "link": _network,
+    "mtu": _network,
 }
