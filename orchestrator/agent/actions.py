@@ -103,15 +103,15 @@ def _ip(host: Host, action: Fields, running: Running) -> Added:
     return None
 
 
-def set_up(host: Host, words: list[str], undos: list[Fields] | None = None) -> Steps[list[Kept]]:
-    """Make a change with ip(8), as a task; gives its undos, kept: those that are given, or those that a look at the host gives.
+def set_up(host: Host, words: list[str]) -> Steps[list[Kept]]:
+    """Make a change with ip(8), as a task; gives its undos, kept, as a look at the host gave them.
 
     :raises ChangeRefused: it cannot be made, or nobody would know how to take it back.
     """
     from .safety import network
 
     made: list[Kept] = []
-    for undo in (yield from network.undos_of(host.loop, words)) if undos is None else undos:
+    for undo in (yield from network.undos_of(host.loop, words)):
         kept = yield from host.remember(undo)
         made.append(kept)
     try:

@@ -183,8 +183,7 @@ class Service:
         host = self.host
         made: list[Kept | None] = []
         for line in frame.get("setup", ()):
-            undos = [{"do": "command", "text": "ip " + " ".join(line["undo"]), "words": line["undo"]}] if "undo" in line else None
-            made += yield from set_up(host, line["words"], undos)
+            made += yield from set_up(host, line["words"])
         for interface in frame.get("interfaces", ()):
             for name, wanted in frame.get("offload", {}).items():
                 made.append((yield from host.make(changes.offload(interface, name, wanted=bool(wanted)))))

@@ -115,7 +115,7 @@ class Part:
             "if_present": self._wanted.if_present,
             "offload": self._wanted.offload,
             "interfaces": self._wanted.interfaces,
-            "setup": [{"words": one.words, "undo": one.undo} for one in self._wanted.setup],
+            "setup": [{"words": one.words} for one in self._wanted.setup],
             "folder": self._session.hello.get("folder"),
             "private": any(action["action"]["do"] in ("file", "start", "run") for action in actions),
             "backdrop": self._looks(actions),

@@ -111,10 +111,9 @@ class Facts(Record, frozen=True, kw_only=True):
 
 
 class Alteration(Record, frozen=True, kw_only=True):
-    """What makes a host a little more like its topology wants it: ip-route(8)'s or ip-address(8)'s words, and those that put it back."""
+    """What makes a host a little more like its topology wants it: ip(8)'s words. What puts it back, the host finds out before."""
 
     words: tuple[str, ...]
-    undo: tuple[str, ...]
 
 
 class LiveHost(Record, frozen=True, kw_only=True):

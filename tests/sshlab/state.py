@@ -85,6 +85,7 @@ def collect(machine: Machine) -> State:
     told: dict[str, str] = json.loads(done.stdout)
     parts = {part: tuple(sorted(_plain(line) for line in text.splitlines())) for part, text in told.items()}
     parts["sysctls"] = tuple(line for line in parts["sysctls"] if not _LIVELY.match(line.split(" = ")[0]))
+    parts["qdiscs"] = tuple(line for line in parts["qdiscs"] if not line.startswith("qdisc noqueue 0:"))
     for part in ("iptables", "ip6tables"):
         parts[part] = tuple(_tables(told[part]))
     parts["nftables"] = tuple(_nft_tables(told["nftables"]))
@@ -96,6 +97,7 @@ def collect(machine: Machine) -> State:
 
 def _plain(line: str) -> str:
     """Without what changes by itself."""
+    line = line.replace(" qdisc noop ", " qdisc noqueue ")  # until a link is up for the first time; the kernel has no way back
     line = re.sub(r" (valid_lft|preferred_lft|expires|refcnt) \S+", "", line.replace("\\", " "))
     return re.sub(r"\s+", " ", line).strip()
 

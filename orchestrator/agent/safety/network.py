@@ -335,12 +335,13 @@ def _set_mtu(loop: Loop, device: str, size: str, whole: list[str]) -> Steps[list
         raise _unknown(whole)
     if size == old:
         return []
-    return [{"do": "mtu", "text": f"ip link set {device} mtu {old}", "device": device, "mtu": old}]
+    return [{"do": "mtu", "text": f"ip link set {device} mtu {old}", "device": device, "mtu": old, "ours": size}]
 
 
 def _put_mtu_back(loop: Loop, undo: Undo) -> Steps[None]:
-    """As it was; to set it twice does no harm."""
-    yield from command(loop, ["ip", "link", "set", undo["device"], "mtu", undo["mtu"]])
+    """As it was, unless somebody has given it another one meanwhile."""
+    if _pairs((yield from _link(loop, undo["device"])))["mtu"] == undo["ours"]:
+        yield from command(loop, ["ip", "link", "set", undo["device"], "mtu", undo["mtu"]])
 
 
 def _turn_link(loop: Loop, undo: Undo) -> Steps[None]:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
-_ABSENT = ("no such process", "cannot assign requested address", "cannot find device", "no such file or directory", "address not found")
 FOLDER = "orchestrate-"
 
 
@@ -142,14 +141,6 @@ def _folder(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT0
     yield
 
 
-def _command(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
-    """Words of ip(8); that what they would delete does not exist is what we wanted."""
-    argv = ["ip", *undo["words"]]
-    status, out, err = yield from output(loop, argv)
-    if status != 0 and not any(text in err.lower() for text in _ABSENT):
-        raise changes.refused(argv, status, out, err)
-
-
 def _network(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
     """Of addresses, routes and links; few runs need what is known of them."""
     from . import network
@@ -163,7 +154,6 @@ UNDOS: dict[str, Callable[[Loop, Undo, bool], Steps[None]]] = {
     "offload": _offload,
     "file": _file,
     "folder": _folder,
-    "command": _command,
     "route out": _network,
     "route back": _network,
     "address out": _network,

@@ -151,21 +151,21 @@ class _Matching:
     def _link(self, network: Network, port: Port, interface: Interface) -> Iterator[Alteration]:
         name = interface.name
         if interface.mtu != network.mtu:
-            yield Alteration(words=("link", "set", name, "mtu", str(network.mtu)), undo=("link", "set", name, "mtu", str(interface.mtu)))
+            yield Alteration(words=("link", "set", name, "mtu", str(network.mtu)))
+        if not interface.up:  # before its addresses, of which the IPv6 ones would go when it goes down again
+            yield Alteration(words=("link", "set", name, "up"))
         for address in port.addresses:
             if _version_of(address) == self._version and address not in interface.addresses:
                 tail = ("nodad",) if self._version == 6 else ()
                 words = ("address", "add", address, "dev", name)
-                yield Alteration(words=(*words, *tail), undo=("address", "del", address, "dev", name))
-        if not interface.up:
-            yield Alteration(words=("link", "set", name, "up"), undo=("link", "set", name, "down"))
+                yield Alteration(words=(*words, *tail))
 
     def _route(self, to: str, via: str) -> Iterator[Alteration]:
         """Leave the machine's default route alone, by which the control connection goes: of the experiment, the other networks suffice."""
         for prefix in self._elsewhere() if to == "default" else (str(ip_network(to)),):
             best = max((route for route in self._found.routes if _covers(route, prefix)), key=_length, default=None)
             if best is None or best.via != via:
-                yield Alteration(words=("route", "add", prefix, "via", via), undo=("route", "del", prefix, "via", via))
+                yield Alteration(words=("route", "add", prefix, "via", via))
 
     def _elsewhere(self) -> list[str]:
         """The topology's prefixes that the host has no interface on."""

@@ -129,17 +129,6 @@ def test_a_tool_that_was_killed_may_have_done_its_work(tool):
         finish(rule().make())
 
 
-@pytest.mark.parametrize(("status", "word", "fine"), [(0, "", True), (2, "RTNETLINK answers: No such process", True), (2, "no", False)])
-def test_what_a_command_would_delete_may_be_gone(monkeypatch, status, word, fine):
-    monkeypatch.setattr(undoing, "output", Tool.saying(status, word))
-    steps = undoing.carry_out(None, {"do": "command", "text": "", "words": ["route", "del", "default"]})
-    if fine:
-        finish(steps)
-    else:
-        with pytest.raises(ChangeRefused, match="ip route del default: no"):
-            finish(steps)
-
-
 def test_nobody_undoes_what_nobody_knows():
     with pytest.raises(ChangeRefused, match="nobody here knows how to undo: dance"):
         finish(undoing.carry_out(None, {"do": "dance"}))

@@ -46,6 +46,7 @@ def test_names_of_signals():
     assert lean.name_of_signal(250) == "250"
 
 
+@pytest.mark.impure("shows what an interpreter imports")
 def test_what_it_spares():
     spared = ("json", "re", "enum", "socket", "signal", "ctypes")
     code = f"import sys; from orchestrator.agent import service, guardian; print(*set({spared}) & set(sys.modules))"

