@@ -31,7 +31,9 @@ from orchestrator.testbeds.machines.ways import Connections
 KIND = "ssh"
 _SURVEY_S = 15.0
 _GUARD_S = 10.0
-_ACCOUNT_S = 30.0
+_ACCOUNT_S = 12.0
+"""With the silence before it less than half a minute, for which the others' connections stay open."""
+_LEAVE_S = 2.0
 _AGAIN_S = 1.0
 PUT_BACK = "its machine was put back as it was: nothing of the run is left there"
 """A guardian that has put back everything leaves no journal either."""
@@ -149,18 +151,13 @@ class RealHosts:
         others = [session.leave() for name, session in self.sessions.items() if all(name != host.name for host in lost)]
         asked, _left = await asyncio.gather(asyncio.gather(*map(self._ask_machine, lost)), asyncio.gather(*others))
         told = dict(zip([host.name for host in lost], asked, strict=True))
-        reason = "; ".join([record.reason, *(news for host in lost if (news := self._news(host)) and news not in record.reason)])
-        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason=reason)
-
-    def _news(self, host: HostRecord) -> str:
-        """What was heard of a host after it was given up."""
-        told = self.sessions[host.name].goodbye
-        return f"{host.name} told later: {told}" if told and told not in host.lost else ""
+        news = [f"{name}, asked afterwards: {host.fate}" for name, host in told.items() if host.fate and host.fate not in record.reason]
+        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="; ".join([record.reason, *news]))
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
-        await self.sessions[host.name].leave()
         try:
             async with asyncio.timeout(_ACCOUNT_S):
+                await self.sessions[host.name].leave(_LEAVE_S)
                 while True:
                     told = await self._asked_once(host.name)
                     if told is not None:
