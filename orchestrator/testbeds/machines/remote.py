@@ -151,7 +151,7 @@ class RealHosts:
         others = [session.leave() for name, session in self.sessions.items() if all(name != host.name for host in lost)]
         asked, _left = await asyncio.gather(asyncio.gather(*map(self._ask_machine, lost)), asyncio.gather(*others))
         told = dict(zip([host.name for host in lost], asked, strict=True))
-        news = [f"{name}, asked afterwards: {host.fate}" for name, host in told.items() if host.fate and host.fate not in record.reason]
+        news = [text for host in lost for text in (host.lost, _afterwards(told[host.name])) if text and text not in record.reason]
         return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="; ".join([record.reason, *news]))
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
@@ -185,6 +185,10 @@ class RealHosts:
         """End every agent, and wait until its guardian has gone too, so that the next run finds the machine free."""
         sessions, self.sessions = list(self.sessions.values()), {}
         await asyncio.gather(*(session.leave() for session in sessions))
+
+
+def _afterwards(host: HostRecord) -> str:
+    return f"{host.name}, asked afterwards: {host.fate}" if host.fate else ""
 
 
 def _switched(switches: Mapping[str, bool]) -> str:
