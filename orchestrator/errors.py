@@ -106,12 +106,16 @@ class Overdue(AgentError):
 
 
 class HostErrors(OrchestratorError):
-    """Several hosts failed at once; holds every host's result, ``None`` where it went well."""
+    """Several hosts failed at once; holds every host's result, ``None`` where it went well. What several have in common is said once."""
 
     def __init__(self, results: Mapping[str, OrchestratorError | None]) -> None:
         self.results = dict(results)
-        failed = [str(error) for error in results.values() if error is not None]
-        super().__init__("; ".join(failed))
+        alike: dict[str, list[str]] = {}
+        for host, error in results.items():
+            if error is not None:
+                who = str(getattr(error, "host", getattr(error, "machine", host)))
+                alike.setdefault(str(error).removeprefix(f"{who}: "), []).append(who)
+        super().__init__("; ".join(f"{', '.join(names)}: {text}" for text, names in alike.items()))
 
 
 class EvidenceError(OrchestratorError):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .tasks import Steps
 
 _COOKIE = re.compile(r"\bsk:([0-9a-f]+)")
+_NETSTAT_COLUMN = 23
 TOOLS = ("ss", "lsof", "netstat")
 
 
@@ -49,7 +50,13 @@ class Backdrop:
     def _is_theirs(self, tool: str, words: list[str]) -> bool:
         if not _is_socket(tool, words):
             return False  # a heading
-        return _key(tool, words) in self._before.get(tool, ()) or (bool(self._control) and _address(tool, words) == self._control)
+        return _key(tool, words) in self._before.get(tool, ()) or (bool(self._control) and self._is_control(tool, words))
+
+    def _is_control(self, tool: str, words: list[str]) -> bool:
+        """Whether a line's local address is that of the control connection; netstat cuts an address off that its column cannot hold."""
+        shown = _address(tool, words)
+        cut = tool == "netstat" and len(words[3]) >= _NETSTAT_COLUMN
+        return self._control.startswith(shown) if cut and ":" in shown else shown == self._control
 
 
 def _is_socket(tool: str, words: list[str]) -> bool:
@@ -72,4 +79,4 @@ def _address(tool: str, words: list[str]) -> str:
     """The local address in a line, bare."""
     end = words[8].partition("->")[0] if tool == "lsof" else words[4 if tool == "ss" else 3]
     bare = end.rpartition(":")[0].strip("[]").partition("%")[0]
-    return bare.removeprefix("::ffff:")
+    return bare.rpartition("::ffff:")[2] if "." in bare else bare

@@ -190,10 +190,10 @@ class Guardian:
         self._close_journal(outcome, quiet=nothing_to_tell)
         if not bye:
             _say(dict(outcome, tell=protocol.GOODBYE))
-        _hang_up()
-        processes.let_go(cut_off=bool(bye.get("cut_off")))
         if self._lock is not None:
             self._lock.release()
+        _hang_up()
+        processes.let_go(cut_off=bool(bye.get("cut_off")))
         if self._journal is not None and not (nothing_to_tell or failed):
             yield from self._wait_to_be_asked()
 

@@ -167,7 +167,8 @@ class Service:
             self.deadline_ns = now_ns() + frame["deadline_ns"]
             self.loop.call_at(self.deadline_ns, self._overdue, self.deadline_ns)
         made = yield from self._set_up(frame)
-        yield from host.confirm("what was set up before the run", made)
+        words = [" ".join(line["words"]) for line in frame.get("setup", ())] + [f"{k} = {v}" for k, v in frame.get("sysctl", {}).items()]
+        yield from host.confirm("; ".join(["what was set up before the run", *words]), made)
         if frame.get("backdrop"):
             from .survey import our_end
 

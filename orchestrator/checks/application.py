@@ -14,7 +14,7 @@ from orchestrator.model.verdict import Value, Verdict
 from orchestrator.model.words.actions import Calls, Run, Start, Wait, typed
 from orchestrator.model.words.expectations import Outcome
 from orchestrator.model.words.values import Where
-from orchestrator.readings.outcome import early, gave, literal, raises, returns, trouble_of, writes
+from orchestrator.readings.outcome import cut, early, gave, literal, raises, returns, trouble_of, writes
 
 _EXCERPT_LINES = 8
 
@@ -111,6 +111,8 @@ def _blocked(step: int, planned: PlannedAction, told: ActionRecord, ledger: Ledg
 
 
 def _ended(step: int, planned: PlannedAction, told: ActionRecord, ledger: Ledger) -> tuple[Verdict, ...]:
+    if reason := cut(told):
+        return (_verdict(Value.ERROR, step, planned, reason=reason, witness="harness"),)
     before = early(ledger.awaited(planned).action, told)
     if before:
         return (_verdict(Value.FAILED, step, planned, wish=_wish(planned.outcome), reason=before, saw=gave(told)),)

@@ -102,12 +102,17 @@ def _row(run: RunDirectory) -> Row:
 @click.option("--run", default="", metavar="RUN", type=RUN, help="Whose host, where several runs keep one of that name up.")
 @runs_option
 def shell(host: str, command: tuple[str, ...], run: str, runs: str) -> None:
-    """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there."""
+    """Open a shell on a HOST that is up (see run --keep), with its name and its view; or run COMMAND there.
+
+    A machine of an inventory is logged in to, with ssh.
+    """
     from orchestrator import store
-    from orchestrator.testbeds.shell import enter
+    from orchestrator.testbeds.shell import enter, log_in
 
     found, live = store.find_live(store.kept_in(runs), host, run)
     words = command[1:] if command[:1] == ("--",) else command
     if not words:
         click.echo(f"{host} of {found.path.parent.name}, run {store.run_id(found)}; leave with `exit`", err=True)
+    if host in live.logins:
+        log_in(live.logins[host], words)
     enter(host, live.hosts[host], words, user_namespace=live.user_namespace)

@@ -82,11 +82,15 @@ def _run(server: ForkServer, files: tuple[str, ...], options: dict[str, Any]) ->
     return runner.exit_code(reports)
 
 
+def _must_have_inventory(wishes: tuple[str, ...]) -> None:
+    if wishes:
+        raise UsageError("--map says which machine of an inventory is which host: it needs --inventory")
+
+
 def _site(server: ForkServer, inventory: str | None, wishes: tuple[str, ...], jobs: list[Job], at_once: int) -> Site:
     """Where the hosts come from."""
     if inventory is None:
-        if wishes:
-            raise UsageError("--map says which machine of an inventory is which host: it needs --inventory")
+        _must_have_inventory(wishes)
         from orchestrator.testbeds.netns import ThisMachine
 
         return ThisMachine(server)
@@ -124,12 +128,25 @@ def schema(kind: str) -> None:
 
 @click.command()
 @click.argument("file", type=SCENARIO)
-def plan(file: str) -> None:
+@inventory_option("Plan for the machines of this inventory, which are asked what they have.", default=None)
+@map_option
+def plan(file: str, inventory: str | None, **options: Any) -> None:
     """Show what each host will do and when, and every privileged command; touches nothing."""
     from orchestrator.loading.shelves import find_scenario
     from orchestrator.pipeline.jobs import load_jobs, make_plan
     from orchestrator.reports.planned import render_plan
-    from orchestrator.testbeds import netns
 
-    plans = [render_plan(make_plan(job), netns.describe(job.topology)) for job in load_jobs([find_scenario(file)])]
+    jobs = load_jobs([find_scenario(file)], to_run=inventory is None)
+    if inventory is None:
+        from orchestrator.testbeds import netns
+
+        _must_have_inventory(options["map"])
+        plans = [render_plan(make_plan(job), netns.describe(job.topology)) for job in jobs]
+    else:
+        import asyncio
+
+        from orchestrator.cli.asking import at_terminal
+        from orchestrator.pipeline.sites import plans_for, real_machines
+
+        plans = [render_plan(one) for one in asyncio.run(plans_for(real_machines(inventory, options["map"], jobs, at_terminal()), jobs))]
     click.echo("\n\n".join(plans))

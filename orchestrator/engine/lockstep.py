@@ -19,10 +19,11 @@ from orchestrator.engine.part import Keeper, Part
 from orchestrator.engine.recorder import Recorder
 from orchestrator.engine.timing import Clock, Timetable
 from orchestrator.engine.watching import Watcher
-from orchestrator.errors import Interrupted, OrchestratorError, StoreError, Unsupported
+from orchestrator.errors import AgentError, Interrupted, OrchestratorError, StoreError, Unsupported
 from orchestrator.model.plan import Plan, PlannedAction, PlannedStep
 from orchestrator.model.record import ActionRecord, RunRecord, StepRecord
 from orchestrator.model.words.actions import typed
+from orchestrator.readings.outcome import cut
 
 _STATUSES = {Interrupted: "interrupted", Unsupported: "skipped"}
 
@@ -174,4 +175,8 @@ class Lockstep:
         for action in step.actions:
             by_host.setdefault(action.host, []).append(action)
         records = await on_all(by_host, lambda host: self._parts[host].fire(by_host[host], due_ns, self._clock))
-        return [record for told in records for record in told]
+        reported = [record for told in records for record in told]
+        for record in reported:
+            if reason := cut(record):  # the lab cannot be what it was meant to be on such machines, whatever else it would show
+                raise AgentError(record.host, reason)
+        return reported

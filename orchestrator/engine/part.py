@@ -23,13 +23,15 @@ from orchestrator.engine.timing import Clock
 from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdue, StoreError
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, CaptureRecord, HostClock, HostRecord
-from orchestrator.model.words.actions import Action, Iptables, Run, Snapshot, Start, typed
+from orchestrator.model.words.actions import Action, Iptables, Offload, Run, Snapshot, Start, Sysctl, typed
 from orchestrator.model.words.expectations import Live, ToolExpectation
 from orchestrator.readings import live
 
 _GRACE_S = 2.0
 _PREPARE_S = 10.0
 _FINISH_S = 10.0
+_CUT_S = protocol.CONFIRM_S + 15.0
+"""A change that cuts the control connection is taken back when it was not confirmed, and TCP tries anew, ever more rarely, until then."""
 _SPARE_NS = 30_000_000_000
 """What a host grants a run beyond its deadline, before it takes its controller for gone."""
 
@@ -91,7 +93,7 @@ class Part:
         prepared = session.ask(protocol.PREPARE, **self._program())
         capturing = self._capture()
         self._environment = session.ask(protocol.ENVIRONMENT, tools=_tools(self._plan, self.host), interfaces=self._wanted.interfaces)
-        await session.wait_for_answer(prepared, _PREPARE_S, "prepare its actions")
+        await session.wait_for_answer(prepared, _PREPARE_S + (_CUT_S if self._clock is not None else 0), "prepare its actions")
         if capturing is not None:
             self._captures(await session.wait_for_answer(capturing, _PREPARE_S, "begin to capture"))
 
@@ -171,7 +173,7 @@ class Part:
         at = instant_ns - self._offset_ns if instant_ns else 0
         answer = self._session.ask(protocol.FIRE, actions=[action.id for action in actions], at=at)
         longest_ns = max(0 if action.background else action.timeout_ns for action in actions)
-        patience_s = (begin_ns - clock.now_ns() + longest_ns) / 1e9 + _GRACE_S
+        patience_s = (begin_ns - clock.now_ns() + longest_ns) / 1e9 + _GRACE_S + self._cutting_s(actions)
         doing = "; ".join(typed(action.action) for action in actions)
         self._recorder.fired(actions, begin_ns)
         try:
@@ -190,6 +192,11 @@ class Part:
         if {record.id for record in told} != {action.id for action in actions}:
             raise AgentError(self.host, f"it did not report on all of: {doing}")
         return told
+
+    def _cutting_s(self, actions: Sequence[PlannedAction]) -> float:
+        """How much longer to wait where an action may cut the control connection: until it is taken back, and TCP has tried anew."""
+        cutting = self._clock is not None and any(isinstance(action.action, Iptables | Sysctl | Offload) for action in actions)
+        return _CUT_S if cutting else 0.0
 
     def _late(self, answer: asyncio.Future[Any]) -> None:
         """A report that nobody waits for any more."""

@@ -187,14 +187,17 @@ class Run:
     async def _hold(self, directory: store.RunDirectory, hosts: Hosts, report: Report) -> None:
         """Keep the hosts up until a person has seen enough. Everything is kept and told so far, and will be once more at the end."""
         born = {pid: store.born(pid) for pid in (os.getpid(), *hosts.processes.values())}
-        live = store.LiveRun(controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=dict(hosts.processes), born=born)
+        logins = {host: tuple(words) for host, words in hosts.logins.items()}
+        live = store.LiveRun(
+            controller=os.getpid(), user_namespace=os.geteuid() != 0, hosts=dict(hosts.processes), born=born, logins=logins
+        )
         # Nobody waits for these answers: a host that was lost stays so, the others stay up, and the end tells what became of it.
         asked = asyncio.gather(*(session.ask(protocol.HOLD) for session in hosts.sessions.values()), return_exceptions=True)
         asked.add_done_callback(lambda done: done.cancelled() or done.exception())
         self.holding = True
         try:
             directory.write(store.LIVE, live)
-            self.on_hold(report, tuple(hosts.processes))
+            self.on_hold(report, (*hosts.processes, *logins))
             await self._released.wait()
         finally:
             asked.cancel()

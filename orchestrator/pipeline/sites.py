@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UsageError
 from orchestrator.loading import load_inventory
 from orchestrator.model.inventory import Checkup, Left, Machine
-from orchestrator.pipeline.jobs import Job
+from orchestrator.model.plan import Plan
+from orchestrator.pipeline.jobs import Job, make_plan
+from orchestrator.planning import needs
 from orchestrator.planning.mapping import map_hosts
 from orchestrator.testbeds.machines.cleaning import clean
 from orchestrator.testbeds.machines.doctor import examine
@@ -38,6 +41,24 @@ def real_machines(path: str, wishes: Sequence[str], jobs: Sequence[Job], ask: As
     if wrong:
         raise UsageError("\n".join(wrong))
     return Machines(_connections(ask), lambda topology: map_hosts(inventory, topology, wishes))
+
+
+async def plans_for(site: Machines, jobs: Sequence[Job]) -> list[Plan]:
+    """What each job would do on the machines of ``site``, which are asked and not altered.
+
+    :raises OrchestratorError: they cannot be reached, or cannot be what a topology wants.
+    """
+    plans = []
+    try:
+        for job in jobs:
+            hosts = site.hosts(job.topology, job.scenario.family, os.urandom(4).hex())
+            try:
+                plans.append(make_plan(job, await hosts.survey(needs(job.scenario))))
+            finally:
+                await hosts.down()
+    finally:
+        await site.close()
+    return plans
 
 
 async def examine_machines(machines: Sequence[Machine], ask: Ask | None) -> list[Checkup]:

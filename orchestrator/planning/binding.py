@@ -17,7 +17,7 @@ from orchestrator.agent.protocol import CALLS, encode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
 from orchestrator.model.scenario import Guarded, HostAction, Scenario, Step
 from orchestrator.model.topology import Facts, Testbed, Topology, ip_version
-from orchestrator.model.words.actions import Action, Call, Calls, File, Iptables, Offload, Ready, Run, Snapshot, Start, Sysctl, Type
+from orchestrator.model.words.actions import Action, Call, Calls, File, Ip, Iptables, Offload, Ready, Run, Snapshot, Start, Sysctl, Type
 from orchestrator.model.words.expectations import (
     AnyExpectation,
     CountExpectation,
@@ -31,6 +31,7 @@ from orchestrator.model.words.values import Json
 from orchestrator.planning.conditions import Conditions
 from orchestrator.planning.needs import missing
 
+_DOTTED = re.compile(r"[0-9]+\.[0-9]")
 ACTION_TIMEOUT_NS = 5_000_000_000
 HONEST_WIRE = {"tso": False, "gso": False, "gro": False, "tx": False, "rx": False}
 """Off unless a scenario asks: otherwise one captured "segment" is forty, and its checksum is not yet made."""
@@ -128,6 +129,8 @@ class _Binder:
                 return replace(action, calls=tuple(self._call(call) for call in calls))
             case Iptables(words=words):
                 return replace(action, words=tuple(map(self._text, self._there(host, words))))
+            case Ip(words=words):
+                return replace(action, words=self._in_family(tuple(map(self._text, self._there(host, words)))))
             case Start(argv=argv) | Run(argv=argv):
                 return replace(action, argv=tuple(map(self._text, self._there(host, argv))), **self._proof(action))
             case Sysctl(values=values):
@@ -145,6 +148,14 @@ class _Binder:
         """The words with the topology's interfaces called as they are on the host: ``-i eth1``, ``dev eth1``."""
         own = [port.interface for _network, port in self._topology.ports(host)]
         return (self._live[host].interface(word) if word in own else word for word in words)
+
+    def _in_family(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Words of ip(8) with ``-6`` before an IPv6 route; without an address (``default dev eth1``) the variant's family is meant."""
+        if words[0] in ("-4", "-6") or not "route".startswith(words[0]):
+            return words
+        addresses = [word for word in words if ":" in word or _DOTTED.match(word)]
+        six = any(":" in word for word in addresses) if addresses else self._version == 6
+        return ("-6", *words) if six else words
 
     def _proof(self, action: Start | Run) -> dict[str, Ready]:
         output = action.ready.output if isinstance(action, Start) else None

@@ -12,7 +12,7 @@ import msgspec
 
 from orchestrator.model.scenario import Condition, Guarded, Needs, Scenario
 from orchestrator.model.topology import Facts, Testbed, ip_version
-from orchestrator.model.words.actions import Action, File, Iptables, Offload, Run, Snapshot, Start, Sysctl
+from orchestrator.model.words.actions import Action, File, Ip, Iptables, Offload, Run, Snapshot, Start, Sysctl
 from orchestrator.model.words.expectations import RuleExpectation, SocketExpectation, ToolExpectation
 from orchestrator.model.words.values import Where
 from orchestrator.planning.conditions import Conditions, kernel_fits
@@ -69,7 +69,7 @@ def needs(scenario: Scenario) -> Needs:
 def _takes_rights(scenario: Scenario) -> bool:
     """Whether it captures, alters a host or says that it needs them; a program may need them too, so programs count."""
     acting = [acting.action for step in scenario.steps for acting in step.actions]
-    privileged = any(isinstance(action, Iptables | Sysctl | Offload | Run | Start) for action in acting)
+    privileged = any(isinstance(action, Iptables | Sysctl | Offload | Ip | Run | Start) for action in acting)
     looks = any(isinstance(guarded.expectation, RuleExpectation) for guarded in _guarded(scenario))
     return bool(scenario.capture or scenario.sysctl or scenario.offload or "root" in scenario.needs.features) or privileged or looks
 
@@ -108,6 +108,8 @@ def _tools_of_action(action: Action) -> Iterator[str]:
     match action:
         case Iptables(tool=tool):
             yield tool
+        case Ip():
+            yield "ip"
         case Snapshot(tools=tools):
             yield from tools
         case _:

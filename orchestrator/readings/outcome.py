@@ -43,6 +43,11 @@ def early(action: Action, told: ActionRecord) -> str:
     return ""
 
 
+def cut(told: ActionRecord) -> str:
+    """Why it is nobody's outcome: it cut the control connection, and its host took it back; empty where it did not."""
+    return told.message if told.exceptions[:1] == ("ControlCut",) else ""
+
+
 def raises(outcome: Outcome, told: ActionRecord) -> bool:
     """Whether it raised what was expected: a class, one of its bases, or an errno."""
     return bool(told.exceptions) and outcome.raises in (*told.exceptions, told.errno)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import asdict
 
 from orchestrator.model.inventory import Checkup, Left
 from orchestrator.model.verdict import EXIT_CODES, LadderLine, Report, StepLine, Value, Verdict, worst
@@ -24,8 +25,9 @@ def checkups_json(checkups: Sequence[Checkup]) -> bytes:
 
 
 def remains_json(remains: Sequence[Left]) -> bytes:
-    """One object: machines, each with the runs that it knew of."""
-    return msgspec.json.format(msgspec.json.encode({"machines": msgspec.to_builtins(tuple(remains))}), indent=2) + b"\n"
+    """One object: machines, each with the runs that it knew of; every key is there, whatever its value."""
+    machines = [{**asdict(left), "runs": [asdict(run) for run in left.runs]} for left in remains]
+    return msgspec.json.format(msgspec.json.encode({"machines": machines}), indent=2) + b"\n"
 
 
 def report_json(reports: Sequence[Report]) -> bytes:

@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 
 from orchestrator.agent.protocol import decode_value
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction, PlannedStep
-from orchestrator.model.words.actions import Iptables, Offload, Ready, Remove, Run, Start, Sysctl
+from orchestrator.model.topology import LiveHost
+from orchestrator.model.words.actions import Ip, Iptables, Offload, Ready, Remove, Run, Start, Sysctl
 from orchestrator.model.words.expectations import AnyExpectation, Outcome, PacketsExpectation
 from orchestrator.model.words.segments import Gap
 from orchestrator.reports.drawing.ink import Ink, Style, duration
 from orchestrator.reports.telling.sheet import action_lines, typed
 
 _INDENT = " " * 6
-_PRIVILEGED = (Iptables, Remove, Sysctl, Offload)
+_PRIVILEGED = (Iptables, Remove, Sysctl, Offload, Ip)
 
 
 def render_plan(plan: Plan, setup: Mapping[str, Sequence[str]] | None = None, colour: bool = False) -> str:  # noqa: FBT001, FBT002  as render
@@ -47,13 +48,24 @@ def _hosts(ink: Ink, plan: Plan) -> list[str]:
     name = max((len(host.name) for host in plan.hosts), default=0)
     addresses = {host.name: ", ".join(plan.addresses(host.name)) for host in plan.hosts}
     address = max((len(text) for text in addresses.values()), default=0)
-    rows = [
-        ink.line(
-            (f"  {host.name:<{name}}  ", Style.CYAN), (f"{addresses[host.name]:<{address}}  ", Style.PLAIN), (_captures(host), Style.DIM)
-        )
-        for host in plan.hosts
-    ]
+    found = {live.name: _found(live) for live in plan.testbed.hosts}
+    rows = []
+    for host in plan.hosts:
+        about = [
+            (f"  {host.name:<{name}}  ", Style.CYAN),
+            (f"{addresses[host.name]:<{address}}  ", Style.PLAIN),
+            (_captures(host), Style.DIM),
+        ]
+        rows += [ink.line(*about), *([ink.line((f"  {'':<{name}}  {found[host.name]}", Style.DIM))] if found.get(host.name) else [])]
     return [*_section(ink, "hosts"), *rows]
+
+
+def _found(live: LiveHost) -> str:
+    """What a real machine is called and has; empty for a host that is yet to be made."""
+    if not live.machine:
+        return ""
+    interfaces = "".join(f", {wanted} is {name}" for wanted, name in live.interfaces.items())
+    return f"machine {live.machine}{interfaces}, kernel {live.facts.kernel}, Python {live.facts.python}"
 
 
 def _captures(host: HostPlan) -> str:

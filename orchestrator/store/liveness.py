@@ -22,6 +22,7 @@ from orchestrator.store.directory import RECORD, REPORT, RunDirectory
 class LiveRun(Record, frozen=True, kw_only=True):
     """What ``orchestrate shell`` needs to find hosts that are up: the controller's process id and each host's.
 
+    Of a host that is a machine of an inventory, ``logins`` has the words of ssh(1) that lead there instead.
     ``born`` says when each of these processes began (:func:`born`), because the system gives its number to another one after its end.
     """
 
@@ -29,10 +30,11 @@ class LiveRun(Record, frozen=True, kw_only=True):
     user_namespace: bool
     hosts: dict[str, int]
     born: dict[int, int]
+    logins: dict[str, tuple[str, ...]] = {}
 
     def has(self, host: str) -> bool:
         """Whether a host of that name is up, and whoever keeps it."""
-        processes = [self.controller, self.hosts.get(host, 0)]
+        processes = [self.controller, *([] if host in self.logins else [self.hosts.get(host, 0)])]
         return all(self.born.get(pid, -1) == born(pid) != -1 for pid in processes)
 
 

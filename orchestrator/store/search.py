@@ -100,5 +100,5 @@ def live_hosts(root: Path) -> list[str]:
     for run in every_run(root):
         with suppress(StoreError):
             live = run.read(LIVE, LiveRun)
-            found |= {host for host in live.hosts if live.has(host)}
+            found |= {host for host in (*live.hosts, *live.logins) if live.has(host)}
     return sorted(found)

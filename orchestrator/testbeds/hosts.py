@@ -6,7 +6,7 @@ process come from, and what is kept between the runs (a process that makes hosts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from orchestrator.connectors.session import Session
@@ -27,6 +27,10 @@ class Hosts(Protocol):
     @property
     def processes(self) -> Mapping[str, int]:
         """The process id of each host that is a process of this machine."""
+
+    @property
+    def logins(self) -> Mapping[str, Sequence[str]]:
+        """The words of ssh(1) that lead to each host that is a machine of an inventory."""
 
     async def survey(self, needs: Needs) -> Testbed:
         """What the hosts have, of what is needed.

@@ -60,6 +60,7 @@ class Namespaces:
         self.family = family
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
+        self.logins: dict[str, tuple[str, ...]] = {}
         """The hosts' process ids as this machine sees them."""
         self._server = server
         self._switch: Session | None = None

@@ -1,8 +1,10 @@
-"""A shell on a namespace host that is up: util-linux's nsenter into its namespaces, with its name in the prompt."""
+"""A shell on a host that is up: util-linux's nsenter into a namespace host, with its name in the prompt; ssh(1) to a machine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from shlex import join
 from typing import NoReturn
 
 from orchestrator.agent.survey import which
@@ -23,3 +25,17 @@ def enter(host: str, pid: int, command: tuple[str, ...], *, user_namespace: bool
     words = list(command) or ([bash, "--norc", "--noprofile"] if (bash := which("bash")) else ["/bin/sh"])
     options = ["--target", str(pid), *spaces, "--mount", "--net", "--uts", "--ipc", "--pid", "--wdns=/run/lab"]
     os.execve(nsenter, [nsenter, *options, "--", *words], environment)  # noqa: S606  becoming a shell is the purpose
+
+
+def log_in(login: Sequence[str], command: Sequence[str]) -> NoReturn:
+    """Become ssh(1) to a machine: ``login`` are its words. There ``command`` runs, word by word as it is here, or a shell.
+
+    :raises TestbedError: ssh is missing.
+    """
+    words = [*login, *(["--", join(command)] if command else [])]
+    try:
+        os.execvp(words[0], words)  # noqa: S606  becoming ssh is the purpose
+    except FileNotFoundError:
+        raise TestbedError(
+            f"a machine is entered by ssh, which is missing here: install openssh-client, or type elsewhere: {join(words)}"
+        ) from None

@@ -21,6 +21,7 @@ PURE = (
     "testbeds/iproute.py",
     "testbeds/machines/matching.py",
     "testbeds/machines/diagnosis.py",
+    "testbeds/preparing/packages.py",
     "store",
     "errors.py",
     "connectors/bundle.py",

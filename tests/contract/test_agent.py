@@ -10,22 +10,33 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.agent import protocol
 from orchestrator.agent.protocol import encode_value
 from orchestrator.connectors import bundle, local
 from orchestrator.connectors.session import Session
 from orchestrator.errors import AgentError, AgentLost
+from orchestrator.loading import load_inventory
 from orchestrator.model.topology import Host, Network, Port, Topology
 from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.machines.cleaning import ask_to_clean
 from orchestrator.testbeds.netns import Namespaces
 from tests.conftest import interpreters
+
+if TYPE_CHECKING:
+    from orchestrator.connectors.ssh import Connections
+    from orchestrator.model.inventory import Machine
+    from tests.sshlab.fixture import Labs
+    from tests.sshlab.lab import SSHLab
 
 Way = Callable[[], "asyncio._AsyncGeneratorContextManager[Session]"]
 SECOND = 1_000_000_000
 LOOPBACK = "127.0.0.1"
+RUN = f"7e57{os.getpid():x}"  # what bears its id is killed in the end: no other test's, at the same time
 
 
 @asynccontextmanager
@@ -49,7 +60,7 @@ async def guarded(python: str) -> AsyncIterator[Session]:
         before = PRIVATE_RUN if os.geteuid() == 0 else ("env", f"XDG_RUNTIME_DIR={folder}")
         session, process = await local.start("here", [*before, python], bundle.GUARDIAN)
         await session.greeted()
-        await session.ask(protocol.GUARD, run="7e57", who="alice@laptop")
+        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
         try:
             yield session
         finally:
@@ -73,13 +84,44 @@ async def in_namespace() -> AsyncIterator[Session]:
         server.close()
 
 
+@asynccontextmanager
+async def over_ssh(lab: SSHLab, python: str = "/usr/bin/python3") -> AsyncIterator[Session]:
+    """An agent with its guardian on a machine behind a bastion, as root, taken for a run; afterwards nothing of it is there."""
+    from orchestrator.connectors.ssh import Connections
+
+    romeo = next(machine for machine in load_inventory(lab.inventory).machines if machine.name == "romeo")
+    connections = Connections()
+    try:
+        session = await (await connections.to(replace(romeo, python=python))).start_agent("here", root=True)
+        await session.ask(protocol.GUARD, run="7e57", who="alice@laptop")
+        yield session
+        await session.leave()
+        await taken_back(connections, romeo)
+    finally:
+        await connections.close()
+    files = lab.machines["romeo"].files
+    assert [*files.glob("run/orchestrate"), *files.glob("tmp/*orchestrate*")] == []
+
+
+async def taken_back(connections: Connections, machine: Machine) -> None:
+    """Wait until the guardian has gone too, and ask what it has put back: until then it keeps its journal."""
+    while True:
+        session = await (await connections.to(machine)).start_agent("here", root=True)
+        left = await ask_to_clean(session, "")
+        await session.leave()
+        if not any(run.alive for run in left.runs):
+            return
+
+
 WAYS: dict[str, Way] = {f"pipes-{version}": partial(over_pipes, path) for version, path in interpreters().items()}
 WAYS |= {f"guarded-{version}": partial(guarded, path) for version, path in interpreters().items()}
 WAYS["namespace"] = in_namespace
 
 
-@pytest.fixture(params=list(WAYS))
+@pytest.fixture(params=[*WAYS, pytest.param("ssh", marks=pytest.mark.namespaces)])
 def way(request: pytest.FixtureRequest) -> Way:
+    if request.param == "ssh":
+        return partial(over_ssh, request.getfixturevalue("sshlab")("two-hosts", clocks=True))
     return WAYS[request.param]
 
 
@@ -115,7 +157,7 @@ LISTENER = (
 
 
 async def prepare(session: Session, *actions: dict, **more: object) -> None:
-    await session.ask(protocol.PREPARE, run="7e57", actions=list(actions), **more)
+    await session.ask(protocol.PREPARE, run=RUN, actions=list(actions), **more)
 
 
 async def fire(session: Session, *keys: str, at: int = 0) -> list[dict]:
@@ -127,9 +169,27 @@ def test_greets_with_its_version_and_clocks(way: Way) -> None:
         assert session.hello["version"] == protocol.VERSION
         monotonic, unix = session.hello["clock"]
         assert abs(unix - time.time_ns()) < 5 * SECOND
-        assert abs(monotonic - time.monotonic_ns()) < 5 * SECOND
+        later, _unix = await session.ask(protocol.BEAT)  # a machine's monotonic clock is its own
+        assert 0 <= later - monotonic < 5 * SECOND
 
     live(way, body)
+
+
+@pytest.mark.namespaces
+@pytest.mark.parametrize("version", interpreters())
+def test_greets_over_ssh_on_every_python(version: str, sshlab: Labs) -> None:
+    path = os.path.realpath(interpreters()[version])
+    lab = sshlab("two-hosts", clocks=True)
+    if lab.machines["romeo"].run([path, "-V"]).returncode != 0:
+        pytest.skip(f"{path} is not on the machines of a lab")
+
+    async def body(session: Session) -> None:
+        assert session.hello["version"] == protocol.VERSION
+        await prepare(session, calls("1", NEW(), call("sock.connect", "connect", "sock", (), (LOOPBACK, 9))))
+        (result,) = await fire(session, "1")
+        assert result["errno"] == "ECONNREFUSED"
+
+    live(partial(over_ssh, lab, path), body)
 
 
 def test_refused_connection_is_an_outcome_with_times(way: Way) -> None:

@@ -54,6 +54,7 @@ class Machine:
         assert self._holder.stdout.readline() == "ready\n"
         self.inside = ("nsenter", "-t", str(self._holder.pid), "-n", "-m", "--")
         self.before = self.state()
+        self.waiting: set[int] = set()
 
     def close(self) -> None:
         for pid in self.processes():
@@ -92,14 +93,14 @@ class Machine:
         return {"rules": shown, "routes": network, "addresses": addresses, "sysctls": sysctls, "offloads": offloads, "files": files}
 
     def changed(self, *, but_outcomes: bool = False) -> dict[str, object]:
-        """What is not as it was, processes included."""
+        """What is not as it was, processes included; ``but_outcomes``: an outcome may still wait to be asked for, and its guardian with it."""
         now, before = self.state(), self.before
         if but_outcomes:
             now["files"] = [name for name in now["files"] if not name.endswith(".journal") and name != "/run/orchestrate"]  # type: ignore[attr-defined]
         changed: dict[str, object] = {key: now[key] for key in before if now[key] != before[key]}
-        others = self.processes() - {self._holder.pid}
+        others = self.processes() - {self._holder.pid} - (self.waiting if but_outcomes else set())
         if others:
-            changed["processes"] = {pid: Path(f"/proc/{pid}/cmdline").read_text()[-60:] for pid in others}
+            changed["processes"] = {pid: _command(pid) for pid in others}
         return changed
 
     async def wait_restored(self, seconds: float = 30, *, but_outcomes: bool = True) -> None:
@@ -121,6 +122,12 @@ class Machine:
         return started
 
 
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text()[-60:]
+    return "gone meanwhile"
+
+
 class Started:
     """An agent and its guardian on a machine."""
 
@@ -135,10 +142,10 @@ class Started:
         return await self.session.ask(protocol.FIRE, actions=list(keys), at=0)
 
     async def ended(self) -> dict | None:
-        """Wait for the guardian's end; gives its last words, if it had any."""
+        """Wait until the guardian has done its work and hung up; gives its last words, if it had any."""
         assert self.process.stderr is not None
         said = await asyncio.wait_for(self.process.stderr.read(), 30)
-        await asyncio.wait_for(self.process.wait(), 10)
+        self.machine.waiting.add(self.process.pid)
         lines = said.decode().splitlines()
         assert len(lines) < 2, lines
         return json.loads(lines[0]) if lines else None

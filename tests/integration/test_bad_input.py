@@ -114,3 +114,45 @@ def test_a_file_that_cannot_be_read(program: Program) -> None:
     path = written(program, REFUSED)
     path.chmod(0)
     assert program.run("run", path).code == 65
+
+
+INVENTORY = """
+all:
+  hosts:
+    romeo: {ansible_host: 192.0.2.1}
+    juliet: {ansible_host: 192.0.2.2}
+  children:
+    left: {hosts: {romeo: {}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["run", "--map", "romeo=node7", "connection-refused"],
+            "--map says which machine of an inventory is which host: it needs --inventory",
+        ),
+        (["run", "-i", "INVENTORY", "--jobs", "2", "connection-refused"], "--jobs: the machines of an inventory are there once"),
+        (["run", "-i", "INVENTORY", "--map", "romeo", "connection-refused"], "--map romeo: write HOST=MACHINE, like romeo=node7"),
+        (["run", "-i", "INVENTORY", "--map", "romio=juliet", "connection-refused"], "has no host 'romio', did you mean 'romeo'?"),
+        (["run", "-i", "INVENTORY", "--map", "romeo=julia", "connection-refused"], "has no machine 'julia', did you mean 'juliet'?"),
+        (["run", "-i", "INVENTORY", "--map", "romeo=juliet", "connection-refused"], "no machine of"),
+        (["doctor", "-i", "INVENTORY", "--limit", "hamlet"], "--limit hamlet: "),
+        (["clean", "-i", "INVENTORY", "--limit", "lefd"], "--limit lefd: "),
+    ],
+)
+def test_machines_that_nobody_can_mean_are_told_before_any_is_talked_with(program: Program, words: list[str], told: str) -> None:
+    path = program.folder / "machines.yaml"
+    path.write_text(INVENTORY)
+    done = program.run(words[0], *(str(path) if word == "INVENTORY" else word for word in words[1:]))
+    assert (done.code, done.out) == (64, "")
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_an_inventory_that_is_not_there(program: Program) -> None:
+    done = program.run("run", "-i", "/nowhere/inventory.yaml", "connection-refused")
+    assert done.code in (64, 65)
+    assert "/nowhere/inventory.yaml" in done.err
+    assert not program.runs.exists()

@@ -68,14 +68,18 @@ def test_agent_killed(mode: int, place: str) -> None:
         other, second = await agent(before)
         with pytest.raises(AgentError, match="run 7e57 of alice"):
             await other.ask(protocol.GUARD, run="abc", who="bob")
+        lost = asyncio.Event()
+        session.on_lost = lambda _lost: lost.set()
         os.kill(session.hello["pid"], signal.SIGKILL)
-        await asyncio.wait_for(process.wait(), 20)
-        assert not folder.exists()  # noqa: ASYNC240  nothing else runs on this loop
+        await asyncio.wait_for(lost.wait(), 20)
+        while folder.exists():  # noqa: ASYNC240  nothing else runs on this loop
+            await asyncio.sleep(0.02)
         assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if since(pid) and b"7e57" in environment(pid)]
         (told,) = (await other.ask(protocol.CLEAN))["runs"]
-        assert (told["reason"], told["not_undone"]) == ("the agent died", [])
+        assert (told["reason"], told["not_undone"]) == ("the agent was killed by SIGKILL", [])
         other.close()
         await asyncio.wait_for(second.wait(), 20)
+        await asyncio.wait_for(process.wait(), 20)
         assert list(runtime.iterdir()) == []  # noqa: ASYNC240  nothing else runs on this loop
         assert [path.name for path in home.iterdir()] in ([], [".cache"])  # noqa: ASYNC240  nothing else runs on this loop
 

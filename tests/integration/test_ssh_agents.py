@@ -271,7 +271,10 @@ def lost(server: Server, machine: Machine, harm: Callable[[Session], None]) -> s
 
 def test_a_killed_agent_is_told_with_its_signal(sshd: Make) -> None:
     server = sshd("a")
-    assert lost(server, here(server), lambda s: os.kill(s.hello["pid"], signal.SIGKILL)) == "romeo: its agent was killed by SIGKILL"
+    assert (
+        lost(server, here(server), lambda s: os.kill(s.hello["pid"], signal.SIGKILL))
+        == "romeo: its agent left: the agent was killed by SIGKILL"
+    )
 
 
 def test_an_agent_that_left_says_why(sshd: Make) -> None:

@@ -32,7 +32,7 @@ def told(peer: Peer, *, patience_s: float = 1.0) -> str:
         try:
             async with asyncio.timeout(BOUND_S):
                 session = await (await connections.to(peer.machine())).start_agent("romeo", root=True)
-                await session.ask("lines")
+                await session.ask("beat")
         except (Unreachable, AgentLost) as error:
             return str(error)
         finally:

@@ -56,3 +56,15 @@ def test_several_hosts_at_once_hold_every_result():
     assert error.results == results
     results.clear()
     assert set(error.results) == {"romeo", "juliet", "router"}
+
+
+def test_a_machine_that_cannot_be_talked_with_is_named():
+    error = errors.Unreachable("node7", "no route to host")
+    assert (str(error), error.machine) == ("node7: no route to host", "node7")
+    assert isinstance(error, errors.TestbedError)
+
+
+def test_what_several_hosts_have_in_common_is_said_once():
+    results = {name: errors.Unreachable(name, "the bastion hangs up") for name in ("romeo", "juliet")}
+    told = str(errors.HostErrors({**results, "router": errors.AgentLost("router", "gone")}))
+    assert told == "romeo, juliet: the bastion hangs up; router: gone"

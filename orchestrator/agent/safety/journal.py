@@ -64,11 +64,14 @@ class Journal:
 
     def remove(self) -> None:
         """There is nothing to tell any more."""
-        self.vanish()
+        try:
+            os.unlink(self.path)
+        except OSError:
+            pass
         self.close()
 
     def vanish(self) -> None:
-        """Take the file away, and its folder where that is empty then."""
+        """Take a file that was closed away, and its folder where that is empty then."""
         for remove, path in ((os.unlink, self.path), (os.rmdir, os.path.dirname(self.path))):
             try:
                 remove(path)

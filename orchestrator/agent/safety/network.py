@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 
-from orchestrator.agent.changes import ChangeRefused, command
+from orchestrator.agent.changes import ChangeRefused, command, read_sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FAMILIES = {"-4": "-4", "-6": "-6", "inet": "-4", "inet6": "-6"}
 _TYPES = ("unicast", "blackhole", "unreachable", "prohibit", "throw")
 _STATES = {"linkdown", "dead", "pervasive", "offload", "trap", "rt_offload", "rt_trap", "offload_failed", "notify"}
+_LEAST_MTU = 1280  # RFC 8200, section 5
 _DEFAULT_METRIC = {"-4": "0", "-6": "1024"}
 _TELLING = ("via", "dev", "metric", "src")  # what makes one route of a prefix another one
 
@@ -45,7 +46,7 @@ def undos_of(loop: Loop, words: list[str]) -> Steps[list[Undo]]:
 
 
 def _unknown(words: list[str]) -> ChangeRefused:
-    can = "route add, replace or del, address add or del, link set ... up or down"
+    can = "route add, append, replace, change or del; address add or del; link set ... up, down or mtu"
     return ChangeRefused(f"ip {' '.join(words)}: nobody knows how to take this back; what can be is: {can}")
 
 
@@ -139,6 +140,14 @@ def _route_back(family: str, table: str, line: str) -> Undo:
     return {"do": "route back", "text": f"ip {family} route add {line}", "family": family, "table": table, "line": line}
 
 
+def _append_route(loop: Loop, family: str, more: list[str], whole: list[str]) -> Steps[list[Undo]]:
+    prefix, table, telling = _route(more, whole)
+    before = yield from _exact(loop, family, prefix, table)
+    if before and family == "-6":  # the kernel joins them, so that taking one out would take both
+        raise ChangeRefused(f"ip {' '.join(whole)}: nobody knows how to take this back, as there is such a route already: {before[0]}")
+    return [_route_out(family, prefix, table, telling, before)]
+
+
 def _add_route(loop: Loop, family: str, more: list[str], whole: list[str]) -> Steps[list[Undo]]:
     prefix, table, telling = _route(more, whole)
     before = yield from _exact(loop, family, prefix, table)
@@ -182,10 +191,23 @@ def _put_route_back(loop: Loop, undo: Undo) -> Steps[None]:
 
 
 def _routes_through(loop: Loop, device: str, family: str) -> Steps[list[Undo]]:
-    """Undos for the routes that would go with an interface; those that the kernel makes by itself come back by themselves."""
-    lines = yield from _routes(loop, family, "main")
+    """Undos for the routes that would go with an interface, of every table; what the kernel makes by itself comes back by itself.
+
+    Carried out last first: a route without a gateway must come before those whose gateway it leads to.
+    """
+    lines = yield from _routes(loop, family, "all")
     through = [line for line in lines if f" dev {device} " in f"{line} " and "proto kernel" not in line]
-    return [_route_back(family, "main", line) for line in reversed(through)]  # those without a gateway are shown last and must come first
+    through.sort(key=lambda line: "via" not in line.split())
+    return [_route_back(family, *_of_table(line)) for line in through]
+
+
+def _of_table(line: str) -> tuple[str, str]:
+    """``(table, the other words)`` of a route as ``table all`` shows it, which does not name the main one."""
+    words = line.split()
+    if "table" not in words:
+        return "main", line
+    at = words.index("table")
+    return words[at + 1], " ".join(words[:at] + words[at + 2 :])
 
 
 # -- addresses
@@ -208,9 +230,9 @@ def _addresses(loop: Loop, family: str, device: str) -> Steps[dict[str, list[str
             continue
         pairs = _pairs(rest)
         again = [address]
-        for key in ("brd", "scope"):
+        for key in ("metric", "brd", "scope"):
             again += [key, pairs[key]] if key in pairs else []
-        again += ["noprefixroute"] if "noprefixroute" in rest else []
+        again += [flag for flag in ("nodad", "noprefixroute", "mngtmpaddr") if flag in rest]
         label = rest[rest.index("valid_lft") - 1] if "valid_lft" in rest else name
         again += ["label", label] if label.startswith(name + ":") else []
         if pairs.get("valid_lft", "forever") != "forever":
@@ -266,13 +288,21 @@ def _put_address_back(loop: Loop, undo: Undo) -> Steps[None]:
 # -- links
 
 
-def _is_up(loop: Loop, device: str) -> Steps[bool]:
+def _link(loop: Loop, device: str) -> Steps[list[str]]:
+    """What ``ip`` shows of it: number, name, flags, then pairs of words."""
     text = yield from command(loop, ["ip", "-o", "link", "show", "dev", device])
-    return "UP" in text.partition("<")[2].partition(">")[0].split(",")
+    return text.replace("\\", " ").split()
+
+
+def _is_up(loop: Loop, device: str) -> Steps[bool]:
+    shown = yield from _link(loop, device)
+    return "UP" in shown[2].strip("<>").split(",")
 
 
 def _set_link(loop: Loop, _family: str, more: list[str], whole: list[str]) -> Steps[list[Undo]]:
     words = more[1:] if more[0] == "dev" else more
+    if len(words) == 3 and words[1] == "mtu":
+        return (yield from _set_mtu(loop, words[0], words[2], whole))
     if len(words) != 2 or words[1] not in ("up", "down"):
         raise _unknown(whole)
     device, wanted = words[0], words[1] == "up"
@@ -283,9 +313,35 @@ def _set_link(loop: Loop, _family: str, more: list[str], whole: list[str]) -> St
         for family in ("-6", "-4"):
             undos += yield from _routes_through(loop, device, family)
         addresses = yield from _addresses(loop, "-6", device)
-        undos += [_address_back("-6", words) for words in addresses.values() if "link" not in words and words]
+        own = yield from _own_address(loop, device)
+        undos += [_address_back("-6", words) for words in addresses.values() if words and words[0] != own]
     text = f"ip link set {device} {'down' if wanted else 'up'}"
     return [*undos, {"do": "link", "text": text, "device": device, "up": not wanted}]
+
+
+def _own_address(loop: Loop, device: str) -> Steps[str]:
+    """The link-local address that the kernel gives an interface by itself when it comes up, where that is made of its MAC (RFC 4291, A)."""
+    shown = yield from _link(loop, device)
+    mac = _pairs(shown).get("link/ether", "").split(":")
+    if len(mac) != 6 or read_sysctl(f"net.ipv6.conf.{device.replace('.', '/')}.addr_gen_mode") != "0":
+        return ""
+    first = int(mac[0], 16) ^ 2
+    return _full(f"fe80::{first:02x}{mac[1]}:{mac[2]}ff:fe{mac[3]}:{mac[4]}{mac[5]}/64")
+
+
+def _set_mtu(loop: Loop, device: str, size: str, whole: list[str]) -> Steps[list[Undo]]:
+    """One that IPv6 can live with: below it the kernel takes IPv6 off the interface, with all that was set there."""
+    old = _pairs((yield from _link(loop, device)))["mtu"]
+    if not size.isdigit() or int(size) < _LEAST_MTU:
+        raise _unknown(whole)
+    if size == old:
+        return []
+    return [{"do": "mtu", "text": f"ip link set {device} mtu {old}", "device": device, "mtu": old}]
+
+
+def _put_mtu_back(loop: Loop, undo: Undo) -> Steps[None]:
+    """As it was; to set it twice does no harm."""
+    yield from command(loop, ["ip", "link", "set", undo["device"], "mtu", undo["mtu"]])
 
 
 def _turn_link(loop: Loop, undo: Undo) -> Steps[None]:
@@ -295,7 +351,7 @@ def _turn_link(loop: Loop, undo: Undo) -> Steps[None]:
 
 
 _KINDS: dict[str, dict[str, Callable[[Loop, str, list[str], list[str]], Steps[list[Undo]]]]] = {
-    "route": {"add": _add_route, "replace": _replace_route, "change": _replace_route, "delete": _delete_route},
+    "route": {"add": _add_route, "append": _append_route, "replace": _replace_route, "change": _replace_route, "delete": _delete_route},
     "address": {"add": _add_address, "delete": _delete_address},
     "link": {"set": _set_link},
 }
@@ -305,4 +361,5 @@ UNDOS = {
     "address out": _take_address_out,
     "address back": _put_address_back,
     "link": _turn_link,
+    "mtu": _put_mtu_back,
 }

@@ -169,4 +169,5 @@ UNDOS: dict[str, Callable[[Loop, Undo, bool], Steps[None]]] = {
     "address out": _network,
     "address back": _network,
     "link": _network,
+    "mtu": _network,
 }

@@ -11,7 +11,7 @@ from orchestrator.errors import EvidenceError
 from orchestrator.model.plan import Plan
 from orchestrator.model.record import RunRecord
 from orchestrator.model.tcp import State
-from orchestrator.model.words.actions import Iptables, Remove, Run, Start
+from orchestrator.model.words.actions import Ip, Iptables, Remove, Run, Start
 from orchestrator.readings.ss import sockets
 
 _OUTWARD = frozenset({"OUTPUT", "POSTROUTING", "FORWARD"})
@@ -65,6 +65,8 @@ class Doubts:
                     begun.append((start_ns, name, not _OUTWARD & set(words)))
                 case Remove(name=name):
                     removed.append((end_ns, name))
+                case Ip():
+                    begun.append((start_ns, "", True))  # without a way back a SYN is not answered, and is dropped
                 case Run(argv=argv) | Start(argv=argv) if any(word.rpartition("/")[2] in _TOOLS for word in " ".join(argv).split()):
                     begun.append((start_ns, "", True))
                 case _:

@@ -10,9 +10,9 @@ from orchestrator.loading.kinds.shapes import ByForm, FreeKeys, Later, ListOf, M
 from orchestrator.loading.kinds.tables import Key, Keys, Rules
 
 MOST_STEPS = 10_000
-ACTIONS = ("call", "iptables", "remove", "start", "run", "shell", "type", "signal", "file", "sysctl", "offload")
+ACTIONS = ("call", "iptables", "remove", "start", "run", "shell", "type", "signal", "file", "sysctl", "offload", "route", "ip")
 _FORMS = (*ACTIONS, "snapshot", "wait", "repeat", "together")
-_LATER = ("link", "inject", "route")
+_LATER = ("link", "inject")
 
 
 def _sysctl_problem(key: str) -> str:
@@ -77,6 +77,8 @@ _ACTION_KEYS = {
     "file": Key(_FILE, "Put a file into the run's folder on the host."),
     "sysctl": Key(SYSCTL_VALUES, "Set kernel parameters, put back at the end."),
     "offload": Key(OFFLOAD_VALUES, "Switch offloads of the experiment interfaces, put back at the end."),
+    "route": Key(words.ROUTE, "Change a route: the words behind 'ip route'; put back at the end."),
+    "ip": Key(words.IP, "Change a route, an address or a link: the words behind 'ip'; put back at the end."),
     "ready": Key(_READY, "When the program started counts as ready."),
     "as": Key(words.NAME, "What other steps call this."),
     "background": Key(words.FLAG, "Later steps go on while this blocks."),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestrator.loading.kinds.scalars import Choice, Flag, HostName, Number, Plain, Word
-from orchestrator.loading.notation import values
+from orchestrator.loading.notation import iproute, values
 from orchestrator.loading.notation.calls import SOCKET_NAME, parse_call
 from orchestrator.loading.notation.literals import wire_value
 from orchestrator.loading.notation.misread import Misread
@@ -110,6 +110,8 @@ STATE = Word("a TCP state", parse=_state)
 PLACE = Word("a place of a socket", parse=place, accepts=("str", "int"))
 CALL = Word("a socket call", parse=parse_call)
 RULE = Word("the words of an iptables rule", parse=values.rule_words)
+ROUTE = Word("the words behind 'ip route'", parse=iproute.route_words)
+IP = Word("the words behind 'ip'", parse=iproute.ip_words)
 COMMAND = Word("a program and its arguments", parse=values.split_words)
 REGEX = Word("a regular expression", parse=values.regular_expression)
 EXCEPTION = Word("an exception's name", parse=_exception, pattern=EXCEPTION_PATTERN)

@@ -116,7 +116,7 @@ def _outcome(fields: Fields) -> Outcome | None:
     )
 
 
-def _action(key: str, fields: Fields, host: str, name: str, making: Making) -> act.Action:
+def _action(key: str, fields: Fields, host: str, name: str, making: Making) -> act.Action:  # noqa: PLR0911  a case for each action
     value, where = fields.get(key), fields.place(key)
     match key:
         case "call":
@@ -131,6 +131,8 @@ def _action(key: str, fields: Fields, host: str, name: str, making: Making) -> a
         case "start" | "run" | "shell":
             argv = ("/bin/sh", "-c", value) if key == "shell" else value
             return act.Start(argv=argv, name=name, ready=_ready(fields)) if _starts(fields) else act.Run(argv=argv)
+        case "route" | "ip":
+            return act.Ip(words=value)
         case "wait":
             making.names.things.check(host, value, (BACKGROUND, PROGRAM), where, making.reader)
             return act.Wait(on=value)

@@ -109,6 +109,12 @@ class Offload(Act, frozen=True, kw_only=True, tag="offload"):
     interfaces: tuple[str, ...] = ()
 
 
+class Ip(Act, frozen=True, kw_only=True, tag="ip"):
+    """Change a route, an address, or a link's state or MTU: the words behind ip(8). Put back at the end."""
+
+    words: tuple[str, ...]
+
+
 class Snapshot(Act, frozen=True, kw_only=True, tag="snapshot"):
     """Keep what these tools say now: ``ss``, ``lsof``, ``netstat``, ``iptables``, ``nstat``."""
 
@@ -121,16 +127,18 @@ class Wait(Act, frozen=True, kw_only=True, tag="wait"):
     on: str
 
 
-Action: TypeAlias = Calls | Iptables | Remove | Start | Run | Type | Signal | File | Sysctl | Offload | Snapshot | Wait
+Action: TypeAlias = Calls | Iptables | Remove | Start | Run | Type | Signal | File | Sysctl | Offload | Ip | Snapshot | Wait
 
 
-def typed(action: Action) -> str:  # noqa: PLR0911 - one line for each action of the language
+def typed(action: Action) -> str:  # noqa: C901, PLR0911 - one line for each action of the language
     """The action in a line, as it was typed on the host: of calls the last one."""
     match action:
         case Calls():
             return action.calls[-1].text
         case Iptables():
             return " ".join((action.tool, *action.words))
+        case Ip():
+            return " ".join(("ip", *action.words))
         case Start() | Run():
             return " ".join(action.argv)
         case Type():

@@ -18,6 +18,7 @@ from orchestrator.model.words.actions import (
     Action,
     Calls,
     File,
+    Ip,
     Iptables,
     Offload,
     Remove,
@@ -42,7 +43,7 @@ def typed(action: Action) -> tuple[str, ...]:
             return tuple(f"sysctl -w {key}={quote(value)}" for key, value in action.values.items())
         case Offload():
             return _ethtool(action)
-        case Iptables() | Start() | Run():
+        case Iptables() | Ip() | Start() | Run():
             return (_program(action),)
         case Type() | Signal():
             return (_to_program(action),)
@@ -50,8 +51,14 @@ def typed(action: Action) -> tuple[str, ...]:
             return (_in_words(action),)
 
 
-def _program(action: Iptables | Start | Run) -> str:
-    words = (action.tool, *action.words) if isinstance(action, Iptables) else action.argv
+def _program(action: Iptables | Ip | Start | Run) -> str:
+    match action:
+        case Iptables():
+            words = (action.tool, *action.words)
+        case Ip():
+            words = ("ip", *action.words)
+        case _:
+            words = action.argv
     return " ".join(quote(word) for word in words) + (" &" if isinstance(action, Start) else "")
 
 

@@ -25,6 +25,7 @@ from orchestrator.model.record import HostRecord, RunRecord
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import LiveHost, Testbed, Topology
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
+from orchestrator.testbeds.machines.logins import login
 from orchestrator.testbeds.machines.matching import FORWARDING, Surveyed, match, survey_of
 from orchestrator.testbeds.machines.ways import Connections
 
@@ -63,6 +64,7 @@ class RealHosts:
     def __init__(self, connections: Connections, machines: Mapping[str, Machine], topology: Topology, family: str, run_id: str) -> None:
         self.sessions: dict[str, Session] = {}
         self.processes: dict[str, int] = {}
+        self.logins = {host.name: login(machines[host.name]) for host in topology.hosts}
         self._connections = connections
         self._machines = machines
         self._topology = topology
@@ -113,7 +115,7 @@ class RealHosts:
         if failed:
             raise failed[0] if len(failed) == 1 else HostErrors(wrong)
         self._guarded = True
-        await on_all(self.sessions, self._guard)
+        await on_all([host.name for host in self._topology.hosts], self._guard)
 
     async def _guard(self, name: str) -> None:
         session = self.sessions[name]

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.model.words.actions import Run
+from orchestrator.model.words.actions import Ip, Run
 
 OPEN = "CLOSED SYN_SENT ESTABLISHED"
 CHILD = "LISTEN SYN_RECEIVED ESTABLISHED"
@@ -57,6 +57,13 @@ def test_a_rule_of_the_same_name_again_is_another_one(run, talk, at, doubted):
         if start < 5:
             run.remove(start + 1, "romeo")
     states = run.states(talk.open(0.1).say(at, "juliet", "R", 1).captures("romeo"), "romeo")
+    assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
+
+
+@pytest.mark.parametrize(("at", "doubted"), [(0.5, True), (2.5, False)])
+def test_a_route_that_was_changed_raises_doubt(run, talk, at, doubted):
+    run.act(at, "romeo", Ip(words=("route", "add", "blackhole", "10.10.0.101")))
+    states = run.states(talk.open().say(2, "juliet", "R", 1).captures("romeo"), "romeo")
     assert states.startswith(f"{OPEN} ?") if doubted else states == f"{OPEN} CLOSED"
 
 

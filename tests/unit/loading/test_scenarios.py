@@ -98,6 +98,8 @@ def test_together(steps):
         ("file: {name: a.py, text: 'x', executable: true}", act.File(name="a.py", text="x", executable=True)),
         ("sysctl: {net.ipv4.tcp_sack: 0}", act.Sysctl(values={"net.ipv4.tcp_sack": "0"})),
         ("offload: {tso: on, gso: 'off'}", act.Offload(values={"tso": True, "gso": False})),
+        ("route: add default via ${juliet}", act.Ip(words=("route", "add", "default", "via", "${juliet}"))),
+        ("ip: link set eth1 down", act.Ip(words=("link", "set", "eth1", "down"))),
         ("snapshot: [ss, nstat]", act.Snapshot(tools=("ss", "nstat"))),
     ],
 )

@@ -112,6 +112,7 @@ def test_exit_codes():
         (actions.Calls(calls=(actions.Call(text="a()", method="a"), actions.Call(text="b()", method="b"))), "b()"),
         (actions.Iptables(tool="ip6tables", words=("-I", "INPUT"), name="r"), "ip6tables -I INPUT"),
         (actions.Start(argv=("nc", "-l"), name="server"), "nc -l"),
+        (actions.Ip(words=("link", "set", "eth1", "up")), "ip link set eth1 up"),
         (actions.Run(argv=("ping", "juliet")), "ping juliet"),
         (actions.Type(to="nc", text="bye"), "type to nc"),
         (actions.Signal(to="nc", signal="INT"), "signal INT to nc"),
@@ -130,4 +131,4 @@ def test_an_action_as_it_was_typed(action, line):
 def test_the_agents_word_for_each_action():
     kinds = (one for one in actions.Act.__subclasses__())
     words = {one.__struct_config__.tag for one in kinds}
-    assert {"calls", "iptables", "remove", "start", "run", "type", "signal", "file", "sysctl", "offload", "snapshot", "wait"} <= words
+    assert {"calls", "iptables", "remove", "start", "run", "type", "signal", "file", "sysctl", "offload", "ip", "snapshot", "wait"} <= words

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 
 from orchestrator.agent.protocol import encode_value
@@ -9,7 +10,8 @@ from orchestrator.model.tcp import State
 from orchestrator.model.words import actions, expectations
 from orchestrator.model.words.segments import End, Gap, SegmentPattern
 from orchestrator.model.words.values import Comparison
-from tests.unit.planning.conftest import HERE
+from orchestrator.planning import plan
+from tests.unit.planning.conftest import HERE, act, live, scenario_of
 
 JULIET = {"ipv4": "10.0.2.100", "ipv6": "fd00:2::100"}
 FAMILIES = pytest.mark.parametrize("family", ["ipv4", "ipv6"])
@@ -140,6 +142,32 @@ def test_a_program_that_is_ready_when_it_writes_an_address(bound):
     listening = actions.Ready(listening=4000)
     assert bound(actions.Start(argv=("server",), name="server", ready=listening)).action.ready == listening
     assert bound(actions.Start(argv=("server",), name="server")).action.ready == actions.Ready()
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "planned"),
+    [
+        ("route add default via ${juliet}", "ipv4", "route add default via 10.0.2.100"),
+        ("route add default via ${juliet}", "ipv6", "-6 route add default via fd00:2::100"),
+        ("route add default dev eth1", "ipv4", "route add default dev eth1"),
+        ("r add default dev eth1", "ipv6", "-6 r add default dev eth1"),
+        ("route add blackhole 10.9.0.0/16", "ipv6", "route add blackhole 10.9.0.0/16"),
+        ("route del fd00:9::/48", "ipv4", "-6 route del fd00:9::/48"),
+        ("-4 route del default", "ipv6", "-4 route del default"),
+        ("address add fd00:2::7/64 dev eth1", "ipv6", "address add fd00:2::7/64 dev eth1"),
+        ("link set eth1 down", "ipv6", "link set eth1 down"),
+    ],
+)
+def test_words_of_ip_are_of_the_family_that_they_speak_of(bound, text, family, planned):
+    assert bound(actions.Ip(words=tuple(text.split())), family).action == actions.Ip(words=tuple(planned.split()))
+
+
+def test_interfaces_in_words_of_ip_are_called_as_on_the_host():
+    testbed = live()
+    hosts = tuple(msgspec.structs.replace(host, interfaces={"eth1": "ens7"}) for host in testbed.hosts)
+    scenario = scenario_of(act(actions.Ip(words=("link", "set", "eth1", "down"))))
+    made = plan(scenario, msgspec.structs.replace(testbed, hosts=hosts)).steps[0].actions[0]
+    assert made.action == actions.Ip(words=("link", "set", "ens7", "down"))
 
 
 def test_offloads_are_those_of_all_the_hosts_interfaces_unless_some_are_named(bound):

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from orchestrator.model.scenario import Condition, Guarded, Needs, Scenario, Step, SysctlWish
+from orchestrator.model.scenario import CaptureWish, Condition, Guarded, Needs, Scenario, Step, SysctlWish
 from orchestrator.model.topology import Host, Network, Port, Topology
 from orchestrator.model.words import actions, expectations
 from orchestrator.planning import kernel_fits, needs, plan, unvouched
@@ -30,6 +30,7 @@ def socket():
         (actions.Start(argv=("./server",), name="s"), ()),
         (actions.Run(argv=("${tool}",)), ()),
         (actions.Snapshot(tools=("ss", "lsof")), ("lsof", "ss")),
+        (actions.Ip(words=("link", "set", "eth1", "down")), ("ip",)),
         (actions.Remove(name="r"), ()),
         (actions.Calls(calls=()), ()),
     ],
@@ -63,6 +64,41 @@ def test_what_is_said_and_what_is_implied_is_asked_once():
     assert needs(scenario) == Needs(
         tools=("dig", "ss"), features=("netem",), kernel=">= 6.5", sysctls=("net.a", "net.b", "net.c", "net.d"), rights=True
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "rights"),
+    [
+        (actions.Ip(words=("link", "set", "eth1", "down")), True),
+        (actions.Iptables(tool="iptables", words=(), name="r"), True),
+        (actions.Sysctl(values={}), True),
+        (actions.Offload(values={}), True),
+        (actions.Run(argv=("ping",)), True),
+        (actions.Start(argv=("nc",), name="nc"), True),
+        (actions.Calls(calls=()), False),
+        (actions.Snapshot(tools=("ss",)), False),
+        (actions.File(name="f", text=""), False),
+    ],
+)
+def test_what_alters_a_host_takes_an_administrators_rights(action, rights):
+    assert needs(scenario_of(act(action))).rights is rights
+
+
+@pytest.mark.parametrize(
+    ("fields", "rights"),
+    [
+        ({}, False),
+        ({"needs": Needs(features=("root",))}, True),
+        ({"needs": Needs(features=("netem",))}, False),
+        ({"offload": {"tso": True}}, True),
+        ({"sysctl": (SysctlWish(host="all", key="net.a", value="1"),)}, True),
+        ({"capture": (CaptureWish(host="romeo"),)}, True),
+        ({"expect": (expectations.RuleExpectation(where=HERE, host="romeo", rule="r", within_ns=1),)}, True),
+        ({"expect": (socket(),)}, False),
+    ],
+)
+def test_what_a_scenario_says_of_itself_may_take_rights(fields, rights):
+    assert needs(scenario_of(**fields)).rights is rights
 
 
 # -- why a run is skipped

@@ -9,6 +9,7 @@ from orchestrator.model.words.actions import (
     Call,
     Calls,
     File,
+    Ip,
     Iptables,
     Offload,
     Remove,
@@ -31,6 +32,7 @@ AT = Where(path="x.yaml", line=1)
     [
         (Calls(calls=(Call(text="a.close()", method="close"), Call(text="b.close()", method="close"))), ("a.close()", "b.close()")),
         (Iptables(tool="ip6tables", words=("-I", "INPUT", "-j", "DROP"), name="x"), ("ip6tables -I INPUT -j DROP",)),
+        (Ip(words=("link", "set", "eth1", "down")), ("ip link set eth1 down",)),
         (Remove(name="x"), ("remove x",)),
         (Start(argv=("nc", "-l", "5555"), name="nc"), ("nc -l 5555 &",)),
         (Run(argv=("sh", "-c", "echo a b")), ("sh -c 'echo a b'",)),

@@ -1,0 +1,47 @@
+"""A machine of the inventory -> the words with which ssh(1) itself gets there, as we did. Pure.
+
+The surprising fact: of the options of a command line, only that for the configuration travels to the ssh that ``-J`` starts for a bastion;
+where the inventory names keys, the way through the last bastion is spelt out, as ``ProxyCommand``.
+"""
+
+from __future__ import annotations
+
+from shlex import quote
+
+from orchestrator.model.inventory import Machine
+
+_USUAL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+
+
+def login(machine: Machine) -> tuple[str, ...]:
+    """``("ssh", "-F", ..., "198.18.0.10")``; a command may stand behind it."""
+    place = [*(("-p", str(machine.port)) if machine.port else ()), *(("-l", machine.user) if machine.user else ())]
+    return ("ssh", *_options(machine), *place, *_through(machine), machine.address or machine.name)
+
+
+def _options(machine: Machine) -> tuple[str, ...]:
+    """What holds for a machine and for its bastions."""
+    config = ("-F", machine.ssh_config[0]) if machine.ssh_config else ()
+    keys = (word for key in machine.keys for word in ("-i", key))
+    known = (
+        ("-o", f"GlobalKnownHostsFile={' '.join(map(_in_double_quotes, (*machine.known_hosts, *_USUAL)))}") if machine.known_hosts else ()
+    )
+    return (*config, *keys, *known)
+
+
+def _in_double_quotes(path: str) -> str:
+    """ssh_config(5): arguments with spaces are enclosed in double quotes."""
+    return f'"{path}"' if " " in path else path
+
+
+def _through(machine: Machine) -> tuple[str, ...]:
+    if not machine.jump:
+        return ()
+    if machine.jump == ("none",) or not (machine.keys or machine.known_hosts):
+        return ("-J", ",".join(machine.jump))
+    *before, last = machine.jump
+    place, _, port = last.removeprefix("ssh://").rpartition(":")
+    if not place or not port.isdigit():
+        place, port = last.removeprefix("ssh://"), ""
+    words = ["ssh", *_options(machine), *(("-J", ",".join(before)) if before else ()), *(("-p", port) if port else ()), "-W", "[%h]:%p"]
+    return ("-o", "ProxyCommand=" + " ".join(quote(word) for word in (*words, place.strip("[]") if "@" not in place else place)))

@@ -1,0 +1,130 @@
+"""What cuts the control connection of a real host reverts by itself, and the run says so: an error, never a verdict about TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from orchestrator.agent import protocol
+from orchestrator.connectors.session import Session
+from orchestrator.connectors.ssh import Connections
+from orchestrator.errors import AgentError
+from orchestrator.loading import load_inventory
+from orchestrator.model.inventory import Machine
+from orchestrator.testbeds.machines.cleaning import ask_to_clean
+from tests.e2e.conftest import Controller
+from tests.integration.program import scenario
+
+pytestmark = pytest.mark.namespaces
+TEXT = """
+topology: two-hosts
+steps:
+  - {{host: romeo, iptables: '{words}', as: the-rule}}
+  - {{host: romeo, call: sock = socket.socket()}}
+expect:
+  - path: {{socket: sock, host: romeo, states: [CLOSED]}}
+"""
+CUTTING = {
+    "what comes in": "-A INPUT -p tcp --dport 22 -j DROP",
+    "what goes out": "-A OUTPUT -p tcp --sport 22 -j DROP",
+    "only new connections": "-A INPUT -p tcp --dport 22 -m conntrack --ctstate NEW -j DROP",
+    "only the bastion": "-A INPUT -s {bastion} -j DROP",
+    "reset": "-A INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset",
+}
+
+
+def ran(controller: Controller, words: str, code: int) -> dict[str, Any]:
+    """The report of a run with this rule, and the words that a person reads of it."""
+    text = TEXT.format(words=words.format(bastion=controller.bastion))
+    done = controller.run("run", *controller.i, scenario(controller.folder, "cutting", text), "--json")
+    assert done.code == code, done
+    return json.loads(done.out)["runs"][0]
+
+
+@pytest.mark.parametrize("which", CUTTING)
+def test_a_rule_that_cuts_it(two_hosts: Controller, which: str) -> None:
+    report = ran(two_hosts, CUTTING[which], 3)
+    assert (report["value"], report["status"]) == ("error", "error")
+    values = {verdict["value"] for verdict in report["verdicts"]}
+    assert values <= {"error", "inconclusive", "skipped"}
+    words = CUTTING[which].format(bastion=two_hosts.bastion)
+    assert words in report["reason"], report["reason"]
+    assert "cut the control connection" in report["reason"]
+    assert "taken back" in report["reason"] or "takes it back" in report["reason"]
+    again = two_hosts.run("run", *two_hosts.i, "connection-refused", "--json")
+    assert again.code == 0, again
+
+
+def test_a_rule_that_does_not_cut_it_stays_until_the_end(two_hosts: Controller) -> None:
+    report = ran(two_hosts, "-A INPUT -p tcp --dport 5555 -j DROP", 0)
+    assert report["value"] == "passed"
+    record = two_hosts.stage("record")
+    romeo = next(host for host in record["hosts"] if host["name"] == "romeo")
+    assert any("--dport 5555" in text for text in romeo["undone"])
+
+
+async def told_by_its_guardian(connections: Connections, machine: Machine) -> None:
+    """Who lost an agent asks what became of the run; until then its journal stays."""
+    while True:
+        session = await (await connections.to(machine)).start_agent("romeo", root=True)
+        (run,) = (await ask_to_clean(session, "")).runs
+        await session.leave()
+        if not run.alive:
+            assert (run.run, run.not_undone, bool(run.undone)) == ("c07", (), True)
+            return
+
+
+@asynccontextmanager
+async def agent(controller: Controller) -> AsyncIterator[Session]:
+    """The agent of romeo, which was taken for a run."""
+    connections = Connections()
+    machine = next(one for one in load_inventory(controller.inventory).machines if one.name == "romeo")
+    try:
+        session = await (await connections.to(machine)).start_agent("romeo", root=True)
+        session.prove = lambda: connections.prove(machine)
+        await session.ask(protocol.GUARD, run="c07", who="alice@laptop")
+        yield session
+        if session.lost is None:
+            await session.ask(protocol.FINISH)
+            await session.leave()
+        else:
+            await told_by_its_guardian(connections, machine)
+    finally:
+        await connections.close()
+
+
+PLUMBING = {
+    "a route into nothing": "route add blackhole {bastion}/32",
+    "its address": "address del {own}/24 dev ens3",
+    "its interface": "link set ens3 down",
+}
+
+
+@pytest.mark.parametrize("way", ["an action", "set up before the run"])
+@pytest.mark.parametrize("which", PLUMBING)
+def test_plumbing_that_cuts_it(two_hosts: Controller, which: str, way: str) -> None:
+    words = PLUMBING[which].format(bastion=two_hosts.bastion, own=two_hosts.lab.machines["romeo"].plan.address).split()
+
+    async def whole() -> str:
+        async with asyncio.timeout(60), agent(two_hosts) as session:
+            try:
+                if way == "an action":
+                    action = {"id": "1", "timeout_ns": 5_000_000_000, "action": {"do": "ip", "words": words}}
+                    await session.ask(protocol.PREPARE, run="c07", actions=[action])
+                    (result,) = await session.ask(protocol.FIRE, actions=["1"])
+                    assert result["exceptions"][:2] == ["ControlCut", "ChangeRefused"]
+                    return str(result["message"])
+                await session.ask(protocol.PREPARE, run="c07", actions=[], setup=[{"words": words}])
+            except AgentError as error:
+                return str(error)
+        raise AssertionError("nothing was told")
+
+    told = asyncio.run(whole())
+    assert " ".join(words) in told
+    assert "cut the control connection" in told
+    assert "taken back" in told or "takes it back" in told
