@@ -131,7 +131,7 @@ class Guardian:
 
     def _despair(self, number: int) -> None:
         if number in self._doubts:
-            self.take_over("the agent did not take back a change that was not confirmed")
+            self.take_over(f"the agent {self._stopped('was silent')} and did not take back a change that was not confirmed")
 
     def _take_bye(self, frame: Frame) -> None:
         self._bye = frame
@@ -148,9 +148,14 @@ class Guardian:
         self._missed = 0 if self._heard else self._missed + 1
         self._heard = False
         if self._missed >= LOOKS:
-            self.take_over("the agent was silent: it was stopped, or its host has too much to do")
+            self.take_over(f"the agent {self._stopped('was silent: its host has too much to do')}")
         elif not self._ending:
             self._loop.call_at(now_ns() + LOOK_NS, self._look)
+
+    def _stopped(self, otherwise: str) -> str:
+        from .safety import processes
+
+        return "was stopped (SIGSTOP)" if processes.is_stopped(self._agent) else otherwise
 
     def _agent_ended(self, status: int) -> None:
         self._status = status

@@ -154,7 +154,7 @@ def both_frozen(scene: Scene) -> bool:
 
 def cut(scene: Scene) -> bool:
     """What sshd had begun before an agent ran in it nobody but sshd can end; the agent's own connection is let go by its guardian."""
-    scene.blind = (r"^0 sshd:.*\[\w+\]", r"^1000 sshd: ubuntu$")
+    scene.blind = (r"^\d+ sshd:.*\[(priv|net|accepted)\]", r"^1000 sshd: ubuntu$")
     scene.lab.cut(scene.any_host().name)
     return True
 
@@ -273,7 +273,8 @@ class Outcome:
     troubles: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        head = f"{self.kind} #{self.seed} at {'plan + ' * self.planned}{self.moment_s:.2f} s ({self.phase}) on {self.place or '-'}: restored {self.restored_s:.1f} s"
+        moment = f"{'plan + ' * self.planned}{self.moment_s:.2f} s ({self.phase})"
+        head = f"{self.kind} #{self.seed} at {moment} on {self.place or '-'}: restored {self.restored_s:.1f} s"
         tail = "".join(f"\n    TROUBLE {text}" for text in self.troubles)
         return f"{head}, ended {self.ended_s:.1f} s, code {self.code}, {self.value or '-'}: {self.reason[:600]}{tail}"
 

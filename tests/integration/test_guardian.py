@@ -122,7 +122,7 @@ def test_agent_frozen() -> None:
         await machine.wait_restored(30)
         goodbye = await started.ended()
         assert goodbye is not None
-        assert "the agent was silent" in goodbye["reason"]
+        assert "the agent was stopped (SIGSTOP)" in goodbye["reason"]
 
     live(body)
 

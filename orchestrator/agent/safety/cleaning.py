@@ -174,7 +174,7 @@ def _taken_out(loop: Loop, argv: list[str]) -> Steps[bool]:
 def _clean_folders(loop: Loop, folder: str, run: str, known: set[str | None]) -> Steps[list[str]]:
     gone = []
     for base in dict.fromkeys((folder, os.environ.get("TMPDIR") or "/tmp", "/tmp", "/var/tmp")):  # noqa: S108  where private folders are made
-        for name in sorted(os.listdir(base)) if os.path.isdir(base) else ():
+        for name in _names(base):
             match = _FOLDER.fullmatch(name)
             path = os.path.join(base, name)
             if match is None or match.group(1) in known or run not in ("", match.group(1)) or not _is_ours(path):
@@ -182,6 +182,13 @@ def _clean_folders(loop: Loop, folder: str, run: str, known: set[str | None]) ->
             undone, _failed = yield from undoing.all_back(loop, {0: {"do": "folder", "text": path, "path": path}}, lambda _number: None)
             gone += undone
     return gone
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
 
 
 def _is_ours(path: str) -> bool:

@@ -122,8 +122,12 @@ class Told:
 
 def journals(folder: str) -> list[Told]:
     """All that is in the state folder, by name; what is no journal of ours is passed over."""
-    told = []
-    for name in sorted(os.listdir(folder)):
+    told: list[Told] = []
+    try:
+        names = sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return told  # whoever was the last to leave has just taken it away
+    for name in names:
         if name.endswith(SUFFIX):
             try:
                 checked(name[: -len(SUFFIX)])

@@ -33,7 +33,9 @@ from orchestrator.testbeds.machines.ways import Connections
 KIND = "ssh"
 _SURVEY_S = 15.0
 _GUARD_S = 10.0
-_ACCOUNT_S = 30.0
+_ACCOUNT_S = 10.0
+"""With the silence before it less than half a minute, for which the others' connections stay open."""
+_LEAVE_S = 2.0
 _AGAIN_S = 1.0
 PUT_BACK = "its machine was put back as it was: nothing of the run is left there"
 """A guardian that has put back everything leaves no journal either."""
@@ -153,18 +155,13 @@ class RealHosts:
         others = [session.leave() for name, session in self.sessions.items() if all(name != host.name for host in lost)]
         asked, _left = await asyncio.gather(asyncio.gather(*map(self._ask_machine, lost)), asyncio.gather(*others))
         told = dict(zip([host.name for host in lost], asked, strict=True))
-        reason = "; ".join([record.reason, *(news for host in lost if (news := self._news(host)) and news not in record.reason)])
-        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason=reason)
-
-    def _news(self, host: HostRecord) -> str:
-        """What was heard of a host after it was given up."""
-        told = self.sessions[host.name].goodbye
-        return f"{host.name} told later: {told}" if told and told not in host.lost else ""
+        news = [text for host in lost for text in (host.lost, _afterwards(told[host.name])) if text and text not in record.reason]
+        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="; ".join([record.reason, *news]))
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
-        await self.sessions[host.name].leave()
         try:
             async with asyncio.timeout(_ACCOUNT_S):
+                await self.sessions[host.name].leave(_LEAVE_S)
                 while True:
                     told = await self._asked_once(host.name)
                     if told is not None:
@@ -192,6 +189,10 @@ class RealHosts:
         """End every agent, and wait until its guardian has gone too, so that the next run finds the machine free."""
         sessions, self.sessions = list(self.sessions.values()), {}
         await asyncio.gather(*(session.leave() for session in sessions))
+
+
+def _afterwards(host: HostRecord) -> str:
+    return f"{host.name}, asked afterwards: {host.fate}" if host.fate else ""
 
 
 def _switched(switches: Mapping[str, bool]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import locale
 
@@ -236,6 +237,25 @@ def test_a_file_is_the_same_whatever_language_its_host_speaks(tmp_path):
 def test_a_file_is_ours_alone(tmp_path, executable, mode):
     finish(changes.file(str(tmp_path), "server.py", "", executable=executable).make())
     assert (tmp_path / "server.py").stat().st_mode & 0o777 == mode
+
+
+def test_a_file_for_which_there_is_no_place_is_no_outcome_of_the_lab(tmp_path):
+    with pytest.raises(changes.Unable, match=r"gone/a\.txt: No such file or directory"):
+        finish(changes.file(str(tmp_path / "gone"), "a.txt", "", executable=False).make())
+    with pytest.raises(changes.Unable, match="No such file or directory"):
+        changes._enter_new(str(tmp_path / "gone" / "inner"))
+
+
+def test_what_went_with_its_interface_needs_no_undo(monkeypatch):
+    def gone(*_words):
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr(changes, "_ethtool", gone)
+    finish(undoing.carry_out(None, {"do": "offload", "interface": "eth1", "name": "tso", "wanted": True}))
+    finish(undoing.carry_out(None, {"do": "sysctl", "key": "net.ipv4.conf.gone0.rp_filter", "value": "1"}))
+    monkeypatch.setattr(changes, "_ethtool", Driver())
+    with pytest.raises(ChangeRefused, match="Operation not supported"):
+        finish(undoing.carry_out(None, {"do": "offload", "interface": "eth1", "name": "tso", "wanted": True}))
 
 
 def test_a_file_written_twice_is_taken_out_once_without_complaint(tmp_path):

@@ -391,6 +391,13 @@ def test_a_lost_host_is_an_error():
     assert only(judged(planned(CONNECT), told(status="lost"))).reason == "romeo was lost"
 
 
+def test_what_the_host_could_not_give_the_run_is_an_error_and_no_failure():
+    names = ("Unable", "ChangeRefused", "Exception")
+    said = "no room for the journal in /run/orchestrate: No space left on device"
+    verdict = only(judged(planned(CONNECT), told(status="raised", exceptions=names, message=said)))
+    assert (verdict.value, verdict.witness, verdict.reason) == (Value.ERROR, "harness", said)
+
+
 def test_an_action_that_never_began():
     outcome = Outcome(raises="OSError", returns=1, has_return=True, stdout="x", where=THERE)
     verdict = only(judged(planned(CONNECT, outcome=outcome)))
