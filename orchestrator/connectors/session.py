@@ -23,6 +23,7 @@ Frame = dict[str, Any]
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 GREETING_S = 10.0
+_MOST_DOUBTS = 64
 LEAVE_S = 12.0
 """A little more than an agent takes at the most to undo."""
 
@@ -69,7 +70,12 @@ class Session:
         except TimeoutError:
             raise AgentError(self.host, f"the agent did not greet within {patience_s:g} s") from None
         if self.hello.get("version") != protocol.VERSION:
-            raise AgentError(self.host, f"the agent speaks version {self.hello.get('version')}, not {protocol.VERSION}")
+            raise AgentError(self.host, f"the agent speaks version {self.hello.get('version')!r:.80}, not {protocol.VERSION}")
+        match self.hello.get("clock"):
+            case [int(), int()]:
+                pass
+            case _:
+                raise AgentError(self.host, "the agent greets without its clocks")
         self._schedule_beat()
         return self.hello
 
@@ -164,8 +170,8 @@ class Session:
 
     def _told(self, frame: Frame) -> None:
         if frame["tell"] == protocol.HELLO:
-            self.hello = frame
-            if not self._greeting.done():
+            if not self._greeting.done():  # what a run rests on does not change in the midst of it
+                self.hello = frame
                 self._greeting.set_result(None)
         elif frame["tell"] == protocol.FAILED:
             if "errno" in frame:
@@ -184,6 +190,10 @@ class Session:
         """It has made a change that could cut the control connection, and takes it back unless we say soon that we still reach it."""
         number = frame.get("number")
         if not isinstance(number, int):
+            return
+        if len(self._doubts) >= _MOST_DOUBTS:
+            self._channel.close()
+            self._fail(f"it tells of more than {_MOST_DOUBTS} changes at once that could cut the control connection")
             return
         self._doubts[number] = str(frame.get("what", ""))
         if self._proving is None:
@@ -249,7 +259,7 @@ def _frame(line: bytes) -> Frame | None:
     """The frame that a line holds, if it holds one."""
     try:
         frame = _decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):  # which many brackets bring about
         return None
     return frame if isinstance(frame, dict) and isinstance(frame.get("id", 0), int) else None
 

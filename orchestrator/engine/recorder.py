@@ -15,6 +15,7 @@ import msgspec
 from orchestrator.errors import AgentError
 from orchestrator.model.plan import Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, CallRecord, CaptureRecord, HostRecord, RunRecord, Sample, SocketFacts, StepRecord
+from orchestrator.model.words.actions import Run
 
 Frame = Mapping[str, Any]
 
@@ -92,6 +93,8 @@ class Recorder:
         calls = tuple(self._call(call, offset) for call in result.get("calls", ()))
         kept = ("status", "value", "errno", "message", "stdout", "stderr", "clipped")
         fields = {key: result[key] for key in kept if key in result}
+        if isinstance(planned.action, Run) and not isinstance(result.get("value"), int | None):
+            raise TypeError("an exit status is a number")
         return msgspec.convert(
             {
                 **fields,
