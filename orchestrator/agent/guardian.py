@@ -40,8 +40,9 @@ SPARE_NS = 4_000_000_000
 ASKED_NS = 10_000_000_000
 """How long the agent may take to leave when it was asked to."""
 LAST_WORDS_S = 2
+FATE_NS = 1_000_000_000
 LONGEST_WORDS = 30_000
-LINGER_NS = 8_000_000_000
+LINGER_NS = 5_000_000_000
 """How long the outcome of a run waits for its controller to ask; with all that comes before it is less than half a minute."""
 KEEP_NS = 24 * 3600 * 1_000_000_000
 """How old an outcome is that a guardian left which was killed while it waited."""
@@ -160,8 +161,11 @@ class Guardian:
     def _agent_ended(self, status: int) -> None:
         self._status = status
 
-    def _fate(self) -> str:
-        """How the agent ended by itself."""
+    def _fate(self) -> Steps[str]:
+        """How the agent ended by itself, which is known a moment after its end of the socket pair was closed."""
+        until = now_ns() + FATE_NS
+        while self._status is None and now_ns() < until:
+            yield Wait(deadline=now_ns() + FATE_NS // 256)
         if self._status is not None and os.WIFSIGNALED(self._status):
             return "the agent was killed by " + name_of_signal(os.WTERMSIG(self._status))
         return "the agent died"
@@ -179,7 +183,7 @@ class Guardian:
         still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
         undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
         failed = still + failed
-        reason = reason or self._fate()
+        reason = reason or (yield from self._fate())
         bye = self._bye or {}
         if self._doubts:
             reason += f"; not confirmed was: {'; '.join(self._doubts.values())}"
