@@ -25,7 +25,7 @@ LARGE_CLASSES: dict[str, tuple[int, str]] = {
     "agent/loop.py: Loop": (8, "the whole of a small event loop: files, times, children, and its own end"),
     "agent/service.py: Service": (16, "one method for each word of the protocol that a controller may ask"),
     "connectors/ssh/process.py: AgentProcess": (13, "a channel's three, asyncssh's six callbacks, and how it ended, in three words"),
-    "testbeds/hosts.py: Hosts": (8, "what a run asks of its hosts from first to last; three of them are what it knows of those that are up"),
+    "testbeds/hosts.py: Hosts": (8, "what a run asks of its hosts from first to last, and three things that it knows of them"),
     "engine/recorder.py: Recorder": (11, "one method for each kind of thing that a record holds"),
 }
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "handler", "misc"}
