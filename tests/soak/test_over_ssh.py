@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TIMES = 300
 WARM = 60
-NOISE_KB = 8
+NOISE_KB = 16
 """What a run may cost for good: its report, which is told at the end, and what the allocator makes of it."""
 pytestmark = [pytest.mark.namespaces, pytest.mark.demand]
 
