@@ -1,7 +1,7 @@
 """An agent's command line and program text, and what it means when it did not come up.
 
-The account's login shell, whatever it is, gets ``exec sh -c '...'`` with no single quote, backslash, newline or ``!`` inside: csh and fish
-read that as sh does. The rest travels behind it on standard input, so that no list of processes shows it and no shell's limit counts.
+The account's login shell, whatever it is, gets a line in quotes with no quote, backslash, newline, dollar or ``!`` inside, or with sudo
+``exec sh -c '...'`` with no single one: csh and fish read these as sh does. The rest travels behind it on standard input, so that no list of processes shows it and no shell's limit counts.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ import os,sys
 if sys.version_info<(3,8): sys.exit("older than 3.8: "+sys.version.split()[0])
 os.write(1,b"\\n%s\\n")
 """
+_TAKE = (
+    "import os,_signal;_signal.alarm({seconds});b=bytearray();"
+    "[b.extend(os.read(0,{size}-len(b)))for i in range({size})if len(b)<{size}];exec(bytes(b))"
+)
+"""Takes the program, not a byte more, and as many times as it comes in pieces. ``signal`` itself would bring all of enum along."""
 _SAFE = re.compile(r"[A-Za-z0-9_./~+][A-Za-z0-9_./+-]*")
 _ROOT = "root"
 _PUSHED_S = 20
@@ -48,10 +53,10 @@ def launch(machine: Machine, user: str, *, root: bool) -> Launch:
     data = bundle.bundle()
     marker = f"agent-{secrets.token_hex(8)}".encode("ascii")
     text = (_PROLOGUE % marker.decode("ascii")).encode() + bundle.bootstrap(data, bundle.GUARDIAN).encode()
-    run = f'{python} -I -S -c "import os,signal;signal.alarm({_PUSHED_S});exec(bytes().join(os.read(0,1)for i in range({len(text)})))"'
-    inner = f"exec {run}"
-    if root and user != _ROOT:
-        inner = f'if test "$(id -u)" = 0; then exec {run}; else exec sudo -n -- {run}; fi'
+    run = f'{python} -I -S -c "{_TAKE.format(seconds=_PUSHED_S, size=len(text))}"'
+    if not root or user == _ROOT:
+        return Launch(f"exec {run}", text + data, marker)
+    inner = f'if test "$(id -u)" = 0; then exec {run}; else exec sudo -n -- {run}; fi'
     return Launch(f"exec sh -c '{inner}'", text + data, marker)
 
 
