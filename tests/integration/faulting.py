@@ -230,6 +230,8 @@ class Kind:
     mended_after_s: float | None = None
     code: int = _ERROR
     may_pass: bool = False
+    hurry: float = 1.0
+    """By how much the moments are earlier: a disk that is full matters only to what still needs it."""
     helped: bool = False
 
 
@@ -238,7 +240,7 @@ KINDS = {
     "agent killed": Kind(strike=agent_killed, says="agent (died|was killed|vanished)|killed"),
     "cut": Kind(strike=cut, says="lost|answer|silent|report|within 10 s", mend=_mend_cut),
     "bastion killed": Kind(strike=bastion_killed, says="bastion", mend=_restart_bastion),
-    "disk full": Kind(strike=disk_full, says="[Nn]o space|full", mend=_free_disk, may_pass=True),
+    "disk full": Kind(strike=disk_full, says="[Nn]o space|full", mend=_free_disk, may_pass=True, hurry=0.3),
     "agent frozen": Kind(strike=agent_frozen, says="stopped|silent|report|greet"),
     "cut for 5 s": Kind(strike=cut, says=".", mend=_mend_cut, mended_after_s=_MENDED_S, may_pass=True),
     "guardian killed": Kind(strike=guardian_killed, says="guardian|killed"),
@@ -283,7 +285,9 @@ def trial(name: str, seed: int, folder: Path) -> Outcome:
     """Run, strike at the moment that ``seed`` says, and look at everything; ``folder`` is made, and kept if there was trouble."""
     chance = random.Random(f"{name} {seed}")
     planned = chance.random() < 0.75  # so that a slow machine does not make all of them early
-    outcome = Outcome(kind=name, seed=seed, planned=planned, moment_s=chance.uniform(0.0, _RUN_S if planned else _SURVEY_S))
+    outcome = Outcome(
+        kind=name, seed=seed, planned=planned, moment_s=KINDS[name].hurry * chance.uniform(0.0, _RUN_S if planned else _SURVEY_S)
+    )
     folder.mkdir(parents=True)
     program = Program(folder, HOME=str(folder))
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 
 from orchestrator.agent import changes
 from orchestrator.agent.loop import now_ns
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 FOLDER = "orchestrate-"
+_WITH_ITS_LINK = ("route out", "address out", "link")
+_NO_LINK = re.compile(r'Device "[^"]*" does not exist')
 
 
 def carry_out(loop: Loop, undo: Undo, *, certain: bool = False) -> Steps[None]:
@@ -145,7 +148,11 @@ def _network(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT
     """Of addresses, routes and links; few runs need what is known of them."""
     from . import network
 
-    yield from network.UNDOS[undo["do"]](loop, undo)
+    try:
+        yield from network.UNDOS[undo["do"]](loop, undo)
+    except changes.ChangeRefused as error:
+        if undo["do"] not in _WITH_ITS_LINK or not _NO_LINK.search(str(error)):
+            raise  # else it went with its interface
 
 
 UNDOS: dict[str, Callable[[Loop, Undo, bool], Steps[None]]] = {

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.agent import changes
 from orchestrator.agent.changes import ChangeRefused, Doubtful, removal
-from orchestrator.agent.safety import undoing
+from orchestrator.agent.safety import network, undoing
 from orchestrator.agent.tasks import Wait
 
 OURS = ["-m", "comment", "--comment", "orchestrate:run:lose"]
@@ -258,6 +258,19 @@ def test_what_went_with_its_interface_needs_no_undo(monkeypatch):
     monkeypatch.setattr(changes, "_ethtool", Driver())
     with pytest.raises(ChangeRefused, match="Operation not supported"):
         finish(undoing.carry_out(None, {"do": "offload", "interface": "eth1", "name": "tso", "wanted": True}))
+
+
+def test_what_was_added_to_an_interface_goes_with_it_and_what_is_to_come_back_does_not(monkeypatch):
+    def gone(_loop, _undo):
+        raise ChangeRefused('ip -o link show dev eth1: Device "eth1" does not exist.')
+        yield
+
+    for kind in ("address out", "route out", "link"):
+        monkeypatch.setitem(network.UNDOS, kind, gone)
+        finish(undoing.carry_out(None, {"do": kind}))
+    monkeypatch.setitem(network.UNDOS, "address back", gone)
+    with pytest.raises(ChangeRefused, match="does not exist"):
+        finish(undoing.carry_out(None, {"do": "address back"}))
 
 
 def test_a_file_written_twice_is_taken_out_once_without_complaint(tmp_path):
