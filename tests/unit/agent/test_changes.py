@@ -214,6 +214,14 @@ def test_an_interface_that_has_gone_took_its_offloads_with_it(monkeypatch):
     undo(change)
 
 
+def test_an_offload_that_cannot_be_put_back_is_told(monkeypatch):
+    monkeypatch.setattr(changes, "_ethtool", Driver(tso=1))
+    change = changes.offload("eth1", "tso", wanted=False)
+    monkeypatch.setattr(changes, "_ethtool", Driver())
+    with pytest.raises(ChangeRefused, match="ethtool -K eth1 tso on: Operation not supported"):
+        undo(change)
+
+
 def test_an_offload_that_the_driver_lacks_cannot_be_switched_on(monkeypatch):
     monkeypatch.setattr(changes, "_ethtool", Driver())
     with pytest.raises(ChangeRefused, match="ethtool -K eth1 gro on: Operation not supported"):
