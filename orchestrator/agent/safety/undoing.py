@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 
 from orchestrator.agent import changes
 from orchestrator.agent.loop import now_ns
@@ -32,7 +31,6 @@ ONE_NS = 4_000_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 FOLDER = "orchestrate-"
 _WITH_ITS_LINK = ("route out", "address out", "link")
-_NO_LINK = re.compile(r'Device "[^"]*" does not exist')
 
 
 def carry_out(loop: Loop, undo: Undo, *, certain: bool = False) -> Steps[None]:
@@ -151,8 +149,13 @@ def _network(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT
     try:
         yield from network.UNDOS[undo["do"]](loop, undo)
     except changes.ChangeRefused as error:
-        if undo["do"] not in _WITH_ITS_LINK or not _NO_LINK.search(str(error)):
+        if undo["do"] not in _WITH_ITS_LINK or not _says_no_link(str(error)):
             raise  # else it went with its interface
+
+
+def _says_no_link(text: str) -> bool:
+    """Whether these are ip(8)'s words for an interface that is not there: ``Device "ens7" does not exist.``"""
+    return 'Device "' in text and '" does not exist' in text
 
 
 UNDOS: dict[str, Callable[[Loop, Undo, bool], Steps[None]]] = {
