@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.connectors.ssh.launch import _TAKE
 from tests.integration.program import HERE, Program
 from tests.sshlab.lab import SSHLab
 from tests.sshlab.machines import Machine, Process
@@ -30,6 +31,10 @@ WITHIN_S = 30.0
 ENDS_S = 75.0
 """So long after a fault the controller may take at the very most for its report."""
 _MENDED_S = 5.0
+_LEAVING_S = 1.5
+"""So long before its end a controller may have no agents any more."""
+_LAUNCHED = _TAKE.partition("{")[0]
+"""What the words of agents and guardians begin with."""
 _LOOK_S = 0.25
 _SURVEY_S, _RUN_S = 1.0, 2.5
 """How long an undisturbed run takes, roughly, until it has a plan, and from then on: faults come at any moment of both."""
@@ -58,13 +63,14 @@ class Scene:
 
     def one_with(self, find: Callable[[Machine], list[Process]]) -> list[Process]:
         """What is found on one of the hosts, waiting for it as long as the controller lives; nothing if it does not come."""
-        hosts = self.chance.sample(self.hosts, len(self.hosts))
+        hosts, began = self.chance.sample(self.hosts, len(self.hosts)), time.monotonic()
         while self.controller.poll() is None:
             for machine in hosts:
                 if found := find(machine):
                     self.place = machine.name
                     return found
             time.sleep(0.002)
+        assert time.monotonic() - began < _LEAVING_S, "nobody to strike was found in the midst of a run"
         return []
 
     def any_host(self) -> Machine:
@@ -76,7 +82,7 @@ class Scene:
 
 def pairs(machine: Machine) -> list[tuple[Process, Process]]:
     """Each guardian on a machine with its agent."""
-    found = machine.processes("exec(bytes().join(os.read(0,1)")
+    found = machine.processes(_LAUNCHED)
     ours = {one.outer: one for one in found if one.argv[0].endswith("python3") and one.state != "Z"}
     return [(ours[one.parent], one) for one in ours.values() if one.parent in ours]
 

@@ -33,7 +33,7 @@ from orchestrator.testbeds.machines.ways import Connections
 KIND = "ssh"
 _SURVEY_S = 15.0
 _GUARD_S = 10.0
-_ACCOUNT_S = 8.0
+_ACCOUNT_S = 6.0
 """With the silence before it less than half a minute, for which the others' connections stay open."""
 _LEAVE_S = 2.0
 _AGAIN_S = 1.0
