@@ -154,7 +154,7 @@ def _network(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT
 
 
 def _says_no_link(text: str) -> bool:
-    """Whether these are ip(8)'s words for an interface that is not there: ``Device "ens7" does not exist.``"""
+    """Whether these are ip(8)'s words for an interface that is not there: ``Device "ens7" does not exist``."""
     return 'Device "' in text and '" does not exist' in text
 
 

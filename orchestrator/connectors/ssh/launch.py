@@ -1,7 +1,8 @@
 """An agent's command line and program text, and what it means when it did not come up.
 
 The account's login shell, whatever it is, gets a line in double quotes that holds no quote, backslash, newline, dollar or ``!``, or with
-sudo ``exec sh -c '...'`` with no single quote inside: csh and fish read these as sh does. The rest travels behind it on standard input, so that no list of processes shows it and no shell's limit counts.
+sudo ``exec sh -c '...'`` with no single quote inside: csh and fish read these as sh does. The rest travels behind it on standard input, so
+that no list of processes shows it and no shell's limit counts.
 """
 
 from __future__ import annotations
