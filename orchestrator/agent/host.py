@@ -7,12 +7,12 @@ surprising fact: an action may be over before the call that begins it returns.
 
 from __future__ import annotations
 
-from .actions import ACTIONS, CUTTING, raised
-from .backdrop import Backdrop
-from .changes import ChangeRefused, Doubtful
+from .doing.actions import ACTIONS, CUTTING, raised
+from .doing.changes import ChangeRefused, Doubtful
+from .doing.sockets import Sockets
 from .loop import now_ns
 from .safety import undoing
-from .sockets import Sockets
+from .seeing.backdrop import Backdrop
 from .tasks import Interrupted, Wait, wake
 
 TYPE_CHECKING = False
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .changes import Change, Undo
+    from .doing.changes import Change, Undo
+    from .doing.programs import Program
     from .loop import Loop
-    from .programs import Program
     from .safety.guard import Guard
     from .tasks import Steps, Task
 

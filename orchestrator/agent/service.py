@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 
-from . import capture, changes, observe, protocol
-from .actions import set_up
-from .backdrop import Backdrop
+from . import protocol
 from .channel import Channel
+from .doing import changes
+from .doing.actions import set_up
 from .host import Host
 from .lean import decode, signal
 from .loop import Loop, calm, caught, hurry, now_ns, spin_until
+from .seeing import capture, observe
+from .seeing.backdrop import Backdrop
 from .tasks import Wait
 
 TYPE_CHECKING = False
@@ -159,7 +161,7 @@ class Service:
             yield from host.make(folder)
             host.folder = folder.undo["path"]
         if frame.get("neighbours"):
-            from .view import name_neighbours
+            from .doing.view import name_neighbours
 
             name_neighbours(host.folder, frame["neighbours"])
         if "deadline_ns" in frame:
@@ -169,7 +171,7 @@ class Service:
         words = [" ".join(line["words"]) for line in frame.get("setup", ())] + [f"{k} = {v}" for k, v in frame.get("sysctl", {}).items()]
         yield from host.confirm("; ".join(["what was set up before the run", *words]), made)
         if frame.get("backdrop"):
-            from .survey import our_end
+            from .seeing.survey import our_end
 
             host.backdrop = Backdrop(our_end())
             yield from host.backdrop.take(self.loop, frame["backdrop"])
@@ -252,7 +254,7 @@ class Service:
 
     def survey(self, number: int, frame: Frame) -> None:
         """What this host has and can do; touches nothing."""
-        from .survey import health, survey  # a host of the controller's own machine is never asked
+        from .seeing.survey import health, survey  # a host of the controller's own machine is never asked
 
         facts = {}
         if frame.get("health"):

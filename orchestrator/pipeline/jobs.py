@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from orchestrator import planning
-from orchestrator.agent.survey import which
+from orchestrator.agent.seeing.survey import which
 from orchestrator.engine.filters import FilterRefused, compile_filter
 from orchestrator.errors import InputProblems, Problem, TestbedError
 from orchestrator.loading import Loaded, load_scenario

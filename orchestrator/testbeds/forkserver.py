@@ -115,7 +115,7 @@ def _keep(sock: socket.socket) -> NoReturn:
 
 
 def _keep_server(sock: socket.socket) -> None:
-    from orchestrator.agent import view
+    from orchestrator.agent.doing import view
     from orchestrator.testbeds import namespaces
 
     try:
@@ -167,7 +167,7 @@ def _serve(sock: socket.socket) -> None:
 
 def _fork_process_one(own: int) -> int:
     """Fork process 1 of a new PID namespace; whatever happens, our next child is born into our own (``own``) again."""
-    from orchestrator.agent import view
+    from orchestrator.agent.doing import view
     from orchestrator.testbeds import namespaces
 
     view.unshare(namespaces.CLONE_NEWPID, "PID namespace")

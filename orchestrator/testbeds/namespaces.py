@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 
-from orchestrator.agent.view import CLONE_NEWNS, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, check, mount, unshare
+from orchestrator.agent.doing.view import CLONE_NEWNS, MS_BIND, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, check, mount, unshare
 
 CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 
 from orchestrator.agent import protocol
-from orchestrator.agent.survey import which
+from orchestrator.agent.seeing.survey import which
 from orchestrator.connectors.channel import SocketChannel
 from orchestrator.connectors.session import Session
 from orchestrator.errors import TOO_MANY_FILES, AgentError, AgentLost, OrchestratorError, Overdue, TestbedError, Unsupported

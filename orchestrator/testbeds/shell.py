@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shlex import join
 from typing import NoReturn
 
-from orchestrator.agent.survey import which
+from orchestrator.agent.seeing.survey import which
 from orchestrator.errors import TestbedError
 
 

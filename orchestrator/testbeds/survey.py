@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from orchestrator.agent.survey import can, folders, which
+from orchestrator.agent.seeing.survey import can, folders, which
 from orchestrator.model.scenario import Needs
 from orchestrator.model.topology import Facts, LiveHost, Testbed, Topology
 
@@ -53,7 +53,7 @@ def programs() -> set[str]:
 
 def _sysctl(key: str) -> str | None:
     """The value of a kernel parameter, for an interface's own that of ``default``; ``None`` where the kernel has none."""
-    from orchestrator.agent.changes import read_sysctl  # most runs ask for none, and do not pay for what it brings along
+    from orchestrator.agent.doing.changes import read_sysctl  # most runs ask for none, and do not pay for what it brings along
 
     return read_sysctl(_OF_INTERFACE.sub(r"\1.default.\3", key))
 

@@ -16,7 +16,6 @@ PUBLIC_METHODS = 7
 
 # Folder below orchestrator/: how many modules it may hold, and why.
 LARGE_FOLDERS: dict[str, tuple[int, str]] = {
-    "agent": (18, "it travels to a host as one bundle, and its modules are what a host can do, see and alter"),
     "loading/notation": (9, "one module for each notation that a text in a file may have"),
 }
 # Class: how many public methods it may have, and why.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 
-from orchestrator.agent.changes import ChangeRefused, command
+from orchestrator.agent.doing.changes import ChangeRefused, command
 from orchestrator.agent.lean import signal
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait

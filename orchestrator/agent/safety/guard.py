@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 
 from orchestrator.agent import protocol
-from orchestrator.agent.changes import ChangeRefused, Unable
 from orchestrator.agent.channel import Channel
+from orchestrator.agent.doing.changes import ChangeRefused, Unable
 from orchestrator.agent.lean import decode
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.tasks import Wait, wake

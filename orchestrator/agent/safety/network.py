@@ -6,7 +6,7 @@ goes down takes its static routes and its IPv6 addresses with it, and an address
 
 from __future__ import annotations
 
-from orchestrator.agent.changes import ChangeRefused, command, read_sysctl
+from orchestrator.agent.doing.changes import ChangeRefused, command, read_sysctl
 from orchestrator.agent.lean import socket
 
 TYPE_CHECKING = False

@@ -12,9 +12,9 @@ from __future__ import annotations
 import errno
 import os
 
-from orchestrator.agent import changes
+from orchestrator.agent.doing import changes
+from orchestrator.agent.doing.programs import output
 from orchestrator.agent.loop import now_ns
-from orchestrator.agent.programs import output
 from orchestrator.agent.tasks import Wait, wake
 
 TYPE_CHECKING = False

@@ -42,7 +42,7 @@ class FoundRoute(Record, frozen=True, kw_only=True):
 
 
 class Surveyed(Record, frozen=True, kw_only=True):
-    """What the agent on a machine told: :func:`orchestrator.agent.survey.survey`, in types."""
+    """What the agent on a machine told: :func:`orchestrator.agent.seeing.survey.survey`, in types."""
 
     kernel: str = ""
     python: str = ""

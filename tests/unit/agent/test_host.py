@@ -7,12 +7,14 @@ import socket
 
 import pytest
 
-from orchestrator.agent import actions, changes, host, observe
-from orchestrator.agent.actions import raised
-from orchestrator.agent.changes import private_folder
+from orchestrator.agent import host
+from orchestrator.agent.doing import actions, changes
+from orchestrator.agent.doing.actions import raised
+from orchestrator.agent.doing.changes import private_folder
+from orchestrator.agent.doing.sockets import Held
 from orchestrator.agent.host import Host
 from orchestrator.agent.safety import undoing
-from orchestrator.agent.sockets import Held
+from orchestrator.agent.seeing import observe
 from orchestrator.agent.tasks import Interrupted, Wait, wake
 
 SECOND = 1_000_000_000

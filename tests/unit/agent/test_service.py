@@ -9,10 +9,11 @@ import socket
 
 import pytest
 
-from orchestrator.agent import changes, protocol, service
-from orchestrator.agent.capture import Capture
+from orchestrator.agent import protocol, service
+from orchestrator.agent.doing import changes
 from orchestrator.agent.loop import now_ns
 from orchestrator.agent.safety import undoing
+from orchestrator.agent.seeing.capture import Capture
 from orchestrator.agent.service import Service
 from orchestrator.agent.tasks import Wait
 

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .loop import Loop
-    from .tasks import Steps
+    from orchestrator.agent.loop import Loop
+    from orchestrator.agent.tasks import Steps
 
 _NETSTAT_COLUMN = 23
 TOOLS = ("ss", "lsof", "netstat")

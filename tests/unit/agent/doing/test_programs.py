@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from orchestrator.agent.programs import KEPT_BYTES, Program, output
+from orchestrator.agent.doing.programs import KEPT_BYTES, Program, output
 
 pytestmark = pytest.mark.impure("a program is a process")
 

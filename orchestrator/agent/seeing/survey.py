@@ -126,8 +126,9 @@ def survey(tools: Iterable[str], features: Iterable[str]) -> Facts:
 
     :raises OSError: the kernel does not tell.
     """
+    from orchestrator.agent.doing.changes import OFFLOADS, read_offload
+
     from . import netlink
-    from .changes import OFFLOADS, read_offload
 
     interfaces = netlink.interfaces()
     for interface in interfaces:

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
+from orchestrator.agent.doing.sockets import LINGER, Held, Sockets
 from orchestrator.agent.protocol import decode_value, encode_value
-from orchestrator.agent.sockets import LINGER, Held, Sockets
 from orchestrator.agent.tasks import Interrupted
 
 TCP = pytest.mark.impure("this is TCP's own behaviour, on loopback")

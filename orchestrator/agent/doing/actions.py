@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import errno
 
-from . import changes, observe, programs
+from orchestrator.agent.lean import signal
+from orchestrator.agent.loop import now_ns
+from orchestrator.agent.seeing import observe
+from orchestrator.agent.tasks import Interrupted, Wait
+
+from . import changes, programs
 from .changes import ChangeRefused
-from .lean import signal
-from .loop import now_ns
-from .tasks import Interrupted, Wait
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .host import Host, Kept, Running
-    from .tasks import Steps
+    from orchestrator.agent.host import Host, Kept, Running
+    from orchestrator.agent.tasks import Steps
 
     Fields = dict[str, Any]
     Added = Steps["Fields | None"]
@@ -108,7 +110,7 @@ def set_up(host: Host, words: list[str]) -> Steps[list[Kept]]:
 
     :raises ChangeRefused: it cannot be made, or nobody would know how to take it back.
     """
-    from .safety import network
+    from orchestrator.agent.safety import network
 
     made: list[Kept] = []
     for undo in (yield from network.undos_of(host.loop, words)):

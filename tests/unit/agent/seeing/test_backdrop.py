@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.agent import observe
-from orchestrator.agent.backdrop import Backdrop
+from orchestrator.agent.seeing import observe
+from orchestrator.agent.seeing.backdrop import Backdrop
 
 SIX = "2001:db8:1234:5678:9abc:def0:1234:5678"
 

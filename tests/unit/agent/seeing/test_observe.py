@@ -8,7 +8,7 @@ from builtins import open as real_open
 
 import pytest
 
-from orchestrator.agent import observe
+from orchestrator.agent.seeing import observe
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 ESTABLISHED, UNCONNECTED, LISTEN = "01", "07", "0A"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import struct
 
-from .lean import socket
+from orchestrator.agent.lean import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

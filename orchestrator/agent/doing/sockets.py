@@ -12,17 +12,17 @@ import errno
 import os
 import struct
 
-from . import protocol
-from .lean import accept, partial, socket
-from .loop import READ, WRITE, now_ns
-from .tasks import Wait, wake
+from orchestrator.agent import protocol
+from orchestrator.agent.lean import accept, partial, socket
+from orchestrator.agent.loop import READ, WRITE, now_ns
+from orchestrator.agent.tasks import Wait, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .tasks import Steps, T, Task
+    from orchestrator.agent.tasks import Steps, T, Task
 
 LINGER = struct.Struct("ii")  # struct linger of socket(7): whether, and how many seconds
 LOOK_AGAIN_NS = 1_000_000

@@ -8,8 +8,8 @@ import locale
 
 import pytest
 
-from orchestrator.agent import changes
-from orchestrator.agent.changes import ChangeRefused, Doubtful, removal
+from orchestrator.agent.doing import changes
+from orchestrator.agent.doing.changes import ChangeRefused, Doubtful, removal
 from orchestrator.agent.safety import network, undoing
 from orchestrator.agent.tasks import Wait
 

@@ -12,18 +12,18 @@ import binascii
 import errno
 import struct
 
-from . import protocol
-from .lean import socket
-from .loop import READ, now_ns
+from orchestrator.agent import protocol
+from orchestrator.agent.lean import socket
+from orchestrator.agent.loop import READ, now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import array
     from typing import Any
 
-    from .channel import Channel
-    from .loop import Loop
-    from .tasks import Steps
+    from orchestrator.agent.channel import Channel
+    from orchestrator.agent.loop import Loop
+    from orchestrator.agent.tasks import Steps
 
 ETH_P_ALL = 3
 SOL_PACKET = 263

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from orchestrator.agent import capture as module
-from orchestrator.agent.capture import PIECE_BYTES, Capture, Feed, filter_code, header
+from orchestrator.agent.seeing import capture as module
+from orchestrator.agent.seeing.capture import PIECE_BYTES, Capture, Feed, filter_code, header
 from orchestrator.agent.tasks import Wait, wake
 
 ARPHRD_ETHER = 1

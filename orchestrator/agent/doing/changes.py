@@ -11,7 +11,8 @@ import fcntl
 import os
 import struct
 
-from .lean import socket
+from orchestrator.agent.lean import socket
+
 from .programs import output
 
 TYPE_CHECKING = False
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .loop import Loop
-    from .tasks import Steps
+    from orchestrator.agent.loop import Loop
+    from orchestrator.agent.tasks import Steps
 
     Undo = dict[str, Any]
 

@@ -10,16 +10,16 @@ from __future__ import annotations
 import errno
 import os
 
-from .lean import signal
-from .loop import READ, WRITE, now_ns
-from .tasks import Wait, wake
+from orchestrator.agent.lean import signal
+from orchestrator.agent.loop import READ, WRITE, now_ns
+from orchestrator.agent.tasks import Wait, wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .loop import Loop
-    from .tasks import Steps, Task
+    from orchestrator.agent.loop import Loop
+    from orchestrator.agent.tasks import Steps, Task
 
 KEPT_BYTES = 1 << 20
 _DEFAULTS = {signal.SIGPIPE, signal.SIGINT, signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT}

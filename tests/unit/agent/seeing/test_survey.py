@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from orchestrator.agent.survey import has_module, which
+from orchestrator.agent.seeing.survey import has_module, which
 
 RELEASE = os.uname().release
 

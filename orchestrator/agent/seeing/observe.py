@@ -11,17 +11,17 @@ import struct
 import sys
 import time
 
-from .changes import OFFLOADS, read_offload, read_sysctl
-from .lean import socket
-from .programs import output
+from orchestrator.agent.doing.changes import OFFLOADS, read_offload, read_sysctl
+from orchestrator.agent.doing.programs import output
+from orchestrator.agent.lean import socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .loop import Loop
-    from .tasks import Steps
+    from orchestrator.agent.loop import Loop
+    from orchestrator.agent.tasks import Steps
 
 OBSERVERS = {
     "ss": ["ss", "-tuanpoeimOH"],
