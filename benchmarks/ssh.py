@@ -46,7 +46,7 @@ async def agent(connections: Connections, server: Server) -> Session:
 
 
 async def prepare(session: Session) -> None:
-    await session.ask(protocol.GUARD, run=(run := secrets.token_hex(3)), who="benchmark")
+    await session.ask(protocol.GUARD, run=(run := secrets.token_hex(3)), who="benchmark", programs=False)
     await session.ask(protocol.PREPARE, run=run, actions=STEPS)
 
 

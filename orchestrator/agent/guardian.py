@@ -17,10 +17,12 @@ from __future__ import annotations
 import os
 import time
 
-from . import protocol
+from . import protocol, service
 from .channel import Channel
 from .lean import decode, encode, name_of_signal, signal, socket
 from .loop import Loop, caught, now_ns
+from .safety import processes, state, undoing
+from .safety.journal import Journal, journals
 from .tasks import Wait
 
 TYPE_CHECKING = False
@@ -94,9 +96,6 @@ class Guardian:
         """It lives."""
 
     def _hold(self, frame: Frame) -> Frame:
-        from .safety import processes, state
-        from .safety.journal import Journal, journals
-
         run = state.checked(frame["run"])
         now_unix_ns = time.time_ns()
         facts: Frame = {"run": run, "who": str(frame["who"])[:200], "since_ns": now_unix_ns}
@@ -154,8 +153,6 @@ class Guardian:
             self._loop.call_at(now_ns() + LOOK_NS, self._look)
 
     def _stopped(self, otherwise: str) -> str:
-        from .safety import processes
-
         return "was stopped (SIGSTOP)" if processes.is_stopped(self._agent) else otherwise
 
     def _agent_ended(self, status: int) -> None:
@@ -177,8 +174,6 @@ class Guardian:
             self._loop.spawn(self._end(reason), lambda _value, _error: self._loop.stop())
 
     def _end(self, reason: str) -> Steps[None]:
-        from .safety import processes, undoing
-
         _kill(self._agent)
         still = yield from processes.end(processes.left_by(self.facts.get("run", ""), adopts=self._adopts))
         undone, failed = yield from undoing.all_back(self._loop, dict(self.undos), lambda number: self._forget({"forget": number}))
@@ -228,8 +223,6 @@ _ASKS: dict[str, Callable[[Guardian, Frame], Any]] = {
 
 
 def _no_journal(error: OSError) -> str:
-    from .safety import state
-
     return f"no room for the journal in {state.place()}: {error.strerror}"
 
 
@@ -268,9 +261,6 @@ def _enough(_signal: int, _frame: FrameType | None) -> None:
 def main() -> None:
     """Fork the agent onto standard input and output, and be its guardian."""
     signal.alarm(0)  # whoever launched us had a limit for our coming
-    from . import service  # noqa: F401  before the fork, so that it is loaded once for both
-    from .safety import guard, journal, undoing  # noqa: F401
-
     ours, theirs = socket.socketpair()
     agent = os.fork()
     if agent == 0:
@@ -284,8 +274,6 @@ def _be_agent(sock: socket.socket) -> NoReturn:
     status = 1
     try:
         os.setsid()
-        from . import service
-
         service.main(sock.fileno())
         status = 0
     finally:

@@ -18,6 +18,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from importlib.util import MAGIC_NUMBER
+from types import CodeType
 
 AGENT = "orchestrator.agent.service:main"
 GUARDIAN = "orchestrator.agent.guardian:main"
@@ -31,8 +32,9 @@ _RECEIVE = """\
 import os,sys
 if sys.version_info<(3,8): sys.exit("the agent needs Python 3.8 or newer, and this is Python "+sys.version.split()[0])
 sys.modules.setdefault("collections.abc",sys.modules["_collections_abc"])
-import marshal,zlib
-from importlib.machinery import ModuleSpec
+import gc,marshal,zlib
+gc.disable()
+from _frozen_importlib import ModuleSpec
 try: from _sha2 import sha256
 except ImportError:
     try: from _sha256 import sha256
@@ -60,6 +62,7 @@ class Finder:
         exec(marshal.loads(c) if same else compile(c,n,"exec"),module.__dict__)
 sys.meta_path.insert(0,Finder())
 from {module} import {function}
+gc.enable()
 {function}()
 """
 
@@ -99,7 +102,13 @@ def _modules(folder: Traversable, package: str) -> Iterator[tuple[str, bool, byt
 
 
 def _code(name: str, source: bytes) -> bytes:
-    return marshal.dumps(compile(source, name, "exec", dont_inherit=True, optimize=2), _MARSHAL)
+    return marshal.dumps(_bare(compile(source, name, "exec", dont_inherit=True, optimize=2)), _MARSHAL)
+
+
+def _bare(code: CodeType) -> CodeType:
+    """The code without its line numbers: half of its size, and an agent tells no traceback."""
+    inner = tuple(_bare(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    return code.replace(co_linetable=b"", co_consts=inner)
 
 
 def bootstrap(data: Bundle, entry: str = AGENT) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import asyncssh
 
+from orchestrator.connectors.bundle import Bundle, bundle
 from orchestrator.connectors.session import GREETING_S, Session
 from orchestrator.connectors.ssh.dialing import Dialer, Line, persist, put_down
 from orchestrator.connectors.ssh.handshake import SILENT_S, Handshake, closed
@@ -34,18 +35,22 @@ class Connections:
         self._dialer = Dialer(ask, patience_s)
         self._patience_s = patience_s
         self._lines: dict[Route, asyncio.Task[Line]] = {}
+        self._packing: asyncio.Future[Bundle] | None = None
 
     async def to(self, machine: Machine) -> Connection:
         """The living connection to this machine, or a new one.
 
         :raises Unreachable: there is none, and why.
         """
+        if self._packing is None:  # some 100 ms of compiling, while the network is waited for
+            self._packing = asyncio.ensure_future(asyncio.to_thread(bundle))
         try:
             way = route(machine)
             task = self._lines.get(way)
             if task is None or (task.done() and not _alive(task)):
                 task = self._lines[way] = asyncio.ensure_future(self._dialer.dial(way))
             connection, handshake = await asyncio.shield(task)
+            await asyncio.shield(self._packing)
         except Refused as refusal:
             raise Unreachable(machine.name, str(refusal)) from refusal
         return Connection(machine, connection, (*self._dialer.handshakes(way), handshake), self._patience_s)

@@ -71,6 +71,10 @@ class Handshake(asyncssh.SSHClient):
         return False
 
 
+_QUICK = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"
+"""Before all others: asyncssh does in one call for a packet what takes six with ChaCha20, its first choice."""
+
+
 async def shake_hands(leg: Leg, keys: Keys, tunnel: asyncssh.SSHClientConnection | None) -> tuple[asyncssh.SSHClientConnection, Handshake]:
     """Connect to the server of ``leg`` and be let in.
 
@@ -87,6 +91,7 @@ async def shake_hands(leg: Leg, keys: Keys, tunnel: asyncssh.SSHClientConnection
         "agent_forwarding": False,
         "keepalive_interval": KEEPALIVE_S,
         "keepalive_count_max": KEEPALIVE_TIMES,
+        **({} if leg.ciphers else {"encryption_algs": _QUICK}),
     }
     try:
         connection = await asyncssh.connect(leg.asked, leg.port, **settings)

@@ -40,6 +40,8 @@ class Leg(NamedTuple):
     known_hosts: tuple[str, ...] = ()
     algorithms: bool = False
     """Whether the configuration chooses the host key algorithms (``HostKeyAlgorithms``)."""
+    ciphers: bool = False
+    """Whether it chooses the ciphers (``Ciphers``)."""
 
     @property
     def place(self) -> str:
@@ -113,6 +115,7 @@ def _leg(who: str, asked: str, options: asyncssh.SSHClientConnectionOptions, con
         only=bool(config.get("IdentitiesOnly")),
         known_hosts=_home(ours),
         algorithms=config.get("HostKeyAlgorithms") is not None,
+        ciphers=config.get("Ciphers") is not None,
     )
 
 

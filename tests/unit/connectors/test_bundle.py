@@ -55,14 +55,14 @@ def test_the_receiver_knows_length_hash_and_whose_code_it_is():
 
 
 def test_the_receiver_begins_where_it_is_told():
-    assert bootstrap(bundle()).endswith("from orchestrator.agent.service import main\nmain()\n")
-    assert bootstrap(bundle(), GUARDIAN).endswith("from orchestrator.agent.guardian import main\nmain()\n")
+    assert bootstrap(bundle()).endswith("from orchestrator.agent.service import main\ngc.enable()\nmain()\n")
+    assert bootstrap(bundle(), GUARDIAN).endswith("from orchestrator.agent.guardian import main\ngc.enable()\nmain()\n")
 
 
 def test_the_receiver_imports_the_standard_library_only():
     tree = ast.parse(bootstrap(bundle()))
     named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     given = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert named == {"os", "sys", "marshal", "zlib"}
-    machinery = {"importlib.machinery", "_frozen_importlib_external", "_sha2", "_sha256", "hashlib"}
+    assert named == {"gc", "os", "sys", "marshal", "zlib"}
+    machinery = {"_frozen_importlib", "_frozen_importlib_external", "_sha2", "_sha256", "hashlib"}
     assert given == {*machinery, "orchestrator.agent.service"}
