@@ -14,6 +14,7 @@ import click
 
 from orchestrator import __version__
 from orchestrator.cli import kept, machines, running
+from orchestrator.cli.parameters import complain
 from orchestrator.errors import Interrupted, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _guarded(work: Callable[[], Any]) -> None:
         error.show()
         sys.exit(_USAGE if error.exit_code == 2 else error.exit_code)
     except OrchestratorError as error:
-        click.echo(str(error), err=True)
+        complain(error)
         sys.exit(error.exit_code)
     except Exception as error:  # noqa: BLE001  exit status 1 would mean that an expectation failed
         sys.excepthook(type(error), error, error.__traceback__)

@@ -21,7 +21,7 @@ def at_terminal() -> Callable[[str], Awaitable[str]] | None:
 
     async def ask(question: str) -> str:
         async with one_by_one:
-            return await asyncio.to_thread(getpass.getpass, f"{question}: ")
+            return await asyncio.to_thread(getpass.getpass, question)
 
     return ask
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.parameters import inventory_option, leave
+from orchestrator.cli.parameters import complain, inventory_option, leave, shown
 from orchestrator.errors import TestbedError, UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def trust(inventory: str, limit: tuple[str, ...], *, yes: bool, replace: bool) -
             break
     click.echo(f"{pinned} key{'s' * (pinned != 1)} pinned in {path}" if pinned else f"all of them were known already ({path})")
     for error in found.failed:
-        click.echo(str(error), err=True)
+        complain(error)
     leave(TestbedError.exit_code if found.failed or found.behind else 0)
 
 
@@ -138,7 +138,7 @@ def prepare(inventory: str, limit: tuple[str, ...], *, dry_run: bool, as_json: b
     from orchestrator.cli.asking import now_at_terminal
     from orchestrator.testbeds.preparing import machines
 
-    person = machines.Person(tell=lambda line: click.echo(line, err=as_json), ask=now_at_terminal if sys.stdin.isatty() else None)
+    person = machines.Person(tell=lambda line: click.echo(shown(line), err=as_json), ask=now_at_terminal if sys.stdin.isatty() else None)
     outcomes = machines.prepare(_chosen(inventory, limit), person, dry_run=dry_run)
     if as_json:
         import json
@@ -147,5 +147,5 @@ def prepare(inventory: str, limit: tuple[str, ...], *, dry_run: bool, as_json: b
     else:
         width = max(len(outcome.machine) for outcome in outcomes)
         for outcome in outcomes:
-            click.echo(f"{outcome.machine:{width}}  {outcome.result:13}  {outcome.text}")
+            click.echo(shown(f"{outcome.machine:{width}}  {outcome.result:13}  {outcome.text}"))
     leave(TestbedError.exit_code if any(outcome.result == machines.FAILED for outcome in outcomes) else 0)

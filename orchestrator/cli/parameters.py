@@ -95,6 +95,18 @@ def write(path: str, text: str) -> None:
         raise OrchestratorError(f"cannot write {path}: {error.strerror}") from error
 
 
+def complain(error: OrchestratorError) -> None:
+    """Say what went wrong, without what could move the cursor: a part of it may be a machine's own words."""
+    click.echo(shown(str(error)), err=True)
+
+
+def shown(text: str) -> str:
+    """Lines for a screen."""
+    from orchestrator.reports.drawing.ink import clean
+
+    return "\n".join(clean(line) for line in text.split("\n"))
+
+
 def leave(code: int) -> NoReturn:
     """Everything is written and nothing is left to clean: skip the interpreter's own tidying, which costs some milliseconds."""
     sys.stdout.flush()

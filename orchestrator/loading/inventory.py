@@ -24,6 +24,7 @@ from orchestrator.model.words.values import Where
 
 _ALL, _UNGROUPED = "all", "ungrouped"
 _PLAIN_ONE = "`ansible-inventory --list --yaml` writes what it finds as a plain one"
+_STRAIGHT = ("none",)
 _SUFFIXES = ("", ".yaml", ".yml", ".json")
 
 
@@ -221,11 +222,14 @@ class _Reached:
     def _way(self, name: str, behind: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The bastions before a machine, and the keys of those that are machines themselves; ``behind`` lie those asked about before.
 
+        One ``none`` where the inventory says that there are none, so that ``~/.ssh/config`` is not asked.
+
         :raises Refused: the way leads in a circle.
         """
         given = self._variables[name].get("jump")
         if given is None:
-            return self._arguments(name).jump or (), ()
+            said = self._arguments(name).jump
+            return () if said is None else said or _STRAIGHT, ()
         way: list[str] = []
         keys: list[str] = []
         for marked in given.value:
@@ -235,9 +239,9 @@ class _Reached:
                     continue
                 self._must_lead_on(bastion.host, (*behind, name), marked.where)
                 more, their_keys = self._way(bastion.host, (*behind, name)) if not way else ((), ())
-                way += (*more, str(self._as_hop(bastion)))
+                way += (*(hop for hop in more if hop not in _STRAIGHT), str(self._as_hop(bastion)))
                 keys += (*self._keys(bastion.host), *their_keys)
-        return tuple(way), tuple(keys)
+        return tuple(way) or _STRAIGHT, tuple(keys)
 
     def _must_lead_on(self, bastion: str, behind: tuple[str, ...], where: Where) -> None:
         if bastion in behind:

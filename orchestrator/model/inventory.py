@@ -12,9 +12,10 @@ class Machine(Record, frozen=True, kw_only=True):
 
     ``address`` and ``port`` are the SSH server's. ``keys`` are files of private keys: its own, then those of its bastions that are machines
     of the inventory too, which let nobody in by the others. ``jump`` are the bastions on the way to it, first one first, each
-    ``[user@]host[:port]``. ``known_hosts`` and ``ssh_config`` are files beside the usual ones, the first of ``known_hosts`` the one in the
-    inventory's folder, whether it is there or not. ``become``: whether sudo may be used. ``python`` is the interpreter for the agent.
-    ``configure`` allows to set addresses, routes and forwarding that are missing. ``macs`` finds its interface on a network of the
+    ``[user@]host[:port]``, or ``none`` alone where no configuration may put any there. ``known_hosts`` and ``ssh_config`` are files beside
+    the usual ones, the first of ``known_hosts`` the one in the inventory's folder, whether it is there or not. ``become``: whether sudo may
+    be used. ``python`` is the interpreter for the agent. ``configure`` allows to set addresses, routes and forwarding that are missing, and
+    offloads that are not as a run needs them. ``macs`` finds its interface on a network of the
     topology: network -> ``02:00:5e:10:00:01``.
     """
 

@@ -156,3 +156,10 @@ def test_an_inventory_that_is_not_there(program: Program) -> None:
     assert done.code in (64, 65)
     assert "/nowhere/inventory.yaml" in done.err
     assert not program.runs.exists()
+
+
+def test_what_could_move_the_cursor_is_shown_and_not_done(program: Program) -> None:
+    done = program.run("run", "no\x07such\x1b]0;title")
+    assert done.code == 64
+    assert "no\\x07such\\x1b]0;title" in done.err
+    assert not {"\x07", "\x1b"}.intersection(done.err)

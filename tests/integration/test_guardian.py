@@ -371,6 +371,38 @@ def test_what_cuts_the_control_connection_is_taken_back_and_told(cut: dict) -> N
     live(body)
 
 
+HARDENED = {
+    "net.ipv4.conf.all.accept_redirects": "0",
+    "net.ipv4.conf.eth2.forwarding": "1",
+    "net.ipv6.conf.eth2.forwarding": "1",
+    "net.ipv6.conf.eth1.disable_ipv6": "0",
+}
+
+
+@pytest.mark.parametrize("how", ["finished", "killed"])
+def test_forwarding_goes_back_with_all_that_the_kernel_sets_along(how: str) -> None:
+    async def body(machine: Machine) -> None:
+        for key, value in HARDENED.items():
+            machine.do("sysctl", "-qw", f"{key}={value}")
+        started = await machine.taken()
+        forwarding = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
+        await started.prepare(act("1", "sysctl", values={"net.ipv6.conf.all.disable_ipv6": 1}), sysctl=forwarding)
+        (result,) = await started.fire("1")
+        assert result["exceptions"][0] == "ChangeRefused"
+        assert result["message"].endswith("nobody knows how to take this back, as addresses and routes go with it")
+        assert {key: machine.do("sysctl", "-n", key).strip() for key in forwarding} == dict.fromkeys(forwarding, "1")
+        if how == "killed":
+            os.kill(started.agent, signal.SIGKILL)
+        else:
+            assert (await started.session.ask(protocol.FINISH))["not_undone"] == []
+        started.session.close()
+        await started.ended()
+        await machine.wait_restored(10)
+        assert {key: machine.do("sysctl", "-n", key).strip() for key in HARDENED} == HARDENED
+
+    live(body)
+
+
 def test_what_is_confirmed_stays_until_the_end() -> None:
     async def body(machine: Machine) -> None:
         started = await machine.taken()

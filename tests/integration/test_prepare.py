@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.model.inventory import Machine
 from orchestrator.testbeds.preparing.packages import PACKAGES
 from tests.conftest import ROOT
 from tests.integration.disposable import Disposable, key_pair, skip_unless_possible
@@ -32,6 +33,15 @@ useradd -s /usr/sbin/nologin closed; usermod -p "*" closed; usermod -p "*" free;
 echo "admin:{PASSWORD}" | chpasswd
 """
 LACKS = USERS + "dpkg --remove --force-depends lsof psmisc >/dev/null\n"
+
+
+def test_an_inventory_that_says_none_has_no_bastion_put_in_by_the_configuration(tmp_path: Path) -> None:
+    machines = pytest.importorskip("orchestrator.testbeds.preparing.machines")
+    config = tmp_path / "config"
+    config.write_text("Host *\n  ProxyJump gate\n")
+    said, unsaid = Machine(name="a", jump=("none",), ssh_config=(str(config),)), Machine(name="a", ssh_config=(str(config),))
+    assert machines.connection_to(unsaid).gateway.host == "gate"
+    assert not machines.connection_to(said).gateway
 
 
 class Lab:

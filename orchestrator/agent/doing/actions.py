@@ -82,6 +82,8 @@ def _remove(host: Host, action: Fields, running: Running) -> Added:
 
 def _sysctl(host: Host, action: Fields, running: Running) -> Added:
     made = []
+    for key, value in action["values"].items() if host.guard is not None else ():
+        changes.must_come_back(key, value)
     for key, value in action["values"].items():
         made.append((yield from host.make(changes.sysctl(key, value))))
     yield from host.confirm("; ".join(f"sysctl {key} = {value}" for key, value in action["values"].items()), made)

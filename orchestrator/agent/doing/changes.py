@@ -35,6 +35,7 @@ _TOGGLES = {  # ethtool.h: ETHTOOL_G* and ETHTOOL_S* of each offload's short nam
     "gro": (0x2B, 0x2C),
 }
 OFFLOADS = tuple(_TOGGLES)
+_FORWARD = "net.ipv4.ip_forward"
 _PUT_IN = ("-A", "--append", "-I", "--insert")
 
 
@@ -142,15 +143,45 @@ def read_sysctl(key: str) -> str | None:
 
 
 def sysctl(key: str, value: object) -> Change:
-    """Set a kernel parameter; the undo writes the old value back.
+    """Set a kernel parameter; the undo writes the old value back, and those of the parameters that the kernel sets along with it.
 
     :raises Lacking: this kernel has none of that name.
     """
     old = read_sysctl(key)
     if old is None:
         raise Lacking(f"this kernel has no {key}")
-    undo = {"do": "sysctl", "text": f"{key} = {old}", "key": key, "value": old}
+    undo = {"do": "sysctl", "text": f"{key} = {old}", "key": key, "value": old, "along": _along(key)}
     return Change(undo, _at_once(write_sysctl, key, value))
+
+
+def _along(key: str) -> dict[str, str]:
+    """What the kernel sets when ``key`` is set, and as it is now (ip-sysctl.rst: ``ip_forward``, ``conf/all/*``).
+
+    Of the forwarding of all interfaces also whether redirects are accepted: switched off again, it has them accepted by a router and
+    by a host whose administrator has forbidden it.
+    """
+    family, _, rest = key.partition(".conf.") if ".conf." in key else ("net.ipv4", "", "all.forwarding" if key == _FORWARD else "")
+    scope, _, name = rest.partition(".")
+    if scope not in ("all", "default") or "/" in family:
+        return {}
+    try:
+        scopes = sorted(os.listdir(sysctl_path(f"{family}.conf")))
+    except OSError:
+        return {}
+    keys = [f"{family}.conf.{one.replace('.', '/')}.{name}" for one in scopes]
+    if (family, name) == ("net.ipv4", "forwarding"):
+        keys += [_FORWARD, "net.ipv4.conf.all.accept_redirects"]
+    values = {one: read_sysctl(one) for one in keys if one != key}
+    return {one: value for one, value in values.items() if value is not None}
+
+
+def must_come_back(key: str, value: object) -> None:
+    """On a host that the kernel does not clear up: nothing may go with a parameter that its old value does not bring back.
+
+    :raises ChangeRefused: IPv6 would be taken off interfaces, and with it the addresses and routes that others have set there.
+    """
+    if key.endswith(".disable_ipv6") and str(value) != "0" and read_sysctl(key) == "0":
+        raise ChangeRefused(f"{key} = {value}: nobody knows how to take this back, as addresses and routes go with it")
 
 
 def write_sysctl(key: str, value: object) -> None:

@@ -102,6 +102,9 @@ def _rule(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
 def _sysctl(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001
     if changes.read_sysctl(undo["key"]) is not None:  # else its interface has gone, and it with that
         changes.write_sysctl(undo["key"], undo["value"])
+    for key, value in undo.get("along", {}).items():
+        if changes.read_sysctl(key) not in (None, value):
+            changes.write_sysctl(key, value)
     return
     yield
 

@@ -1,22 +1,25 @@
 """A machine of the inventory -> the words with which ssh(1) itself gets there, as we did. Pure.
 
 The surprising fact: of the options of a command line, only that for the configuration travels to the ssh that ``-J`` starts for a bastion;
-where the inventory names keys, the way through the last bastion is spelt out, as ``ProxyCommand``.
+so the way through bastions is spelt out, one ``ProxyCommand`` in another. Host keys are verified, whatever the configuration says of
+strangers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from shlex import quote
 
 from orchestrator.model.inventory import Machine
 
+_TARGET = "[%h]:%p"
 _USUAL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
 def login(machine: Machine) -> tuple[str, ...]:
     """``("ssh", "-F", ..., "198.18.0.10")``; a command may stand behind it."""
     place = [*(("-p", str(machine.port)) if machine.port else ()), *(("-l", machine.user) if machine.user else ())]
-    return ("ssh", *_options(machine), *place, *_through(machine), machine.address or machine.name)
+    return ("ssh", *_options(machine), *place, *_through(machine, machine.jump), machine.address or machine.name)
 
 
 def _options(machine: Machine) -> tuple[str, ...]:
@@ -26,7 +29,7 @@ def _options(machine: Machine) -> tuple[str, ...]:
     known = (
         ("-o", f"GlobalKnownHostsFile={' '.join(map(_in_double_quotes, (*machine.known_hosts, *_USUAL)))}") if machine.known_hosts else ()
     )
-    return (*config, *keys, *known)
+    return (*config, *keys, "-o", "StrictHostKeyChecking=yes", *known)
 
 
 def _in_double_quotes(path: str) -> str:
@@ -34,14 +37,14 @@ def _in_double_quotes(path: str) -> str:
     return f'"{path}"' if " " in path else path
 
 
-def _through(machine: Machine) -> tuple[str, ...]:
-    if not machine.jump:
-        return ()
-    if machine.jump == ("none",) or not (machine.keys or machine.known_hosts):
-        return ("-J", ",".join(machine.jump))
-    *before, last = machine.jump
+def _through(machine: Machine, jumps: Sequence[str]) -> tuple[str, ...]:
+    """The way over ``jumps``; each ssh of it is told all that the last one is."""
+    if tuple(jumps) in ((), ("none",)):
+        return ("-J", "none") if jumps else ()
+    *before, last = jumps
     place, _, port = last.removeprefix("ssh://").rpartition(":")
     if not place or not port.isdigit():
         place, port = last.removeprefix("ssh://"), ""
-    words = ["ssh", *_options(machine), *(("-J", ",".join(before)) if before else ()), *(("-p", port) if port else ()), "-W", "[%h]:%p"]
-    return ("-o", "ProxyCommand=" + " ".join(quote(word) for word in (*words, place.strip("[]") if "@" not in place else place)))
+    words = ["ssh", *_options(machine), *_through(machine, before), *(("-p", port) if port else ())]
+    words += ["-W", _TARGET, place.strip("[]") if "@" not in place else place]
+    return ("-o", "ProxyCommand=" + " ".join(quote(word if word == _TARGET else word.replace("%", "%%")) for word in words))

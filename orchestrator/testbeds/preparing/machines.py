@@ -255,8 +255,9 @@ def connection_to(machine: Machine) -> Any:
     keys = {"key_filename": list(machine.keys)} if machine.keys else {}
     options = {"config": config, "connect_timeout": _CONNECT_S}
     arguments = {"banner_timeout": _CONNECT_S, "auth_timeout": _CONNECT_S}
-    way = None
-    for hop in machine.jump:
+    straight = machine.jump == ("none",)
+    way = False if straight else None  # `None` has Fabric look for a ProxyJump
+    for hop in () if straight else machine.jump:
         way = Connection(hop, gateway=way, connect_kwargs={**arguments, **keys}, **options)
     made = Connection(
         machine.address or machine.name,

@@ -50,7 +50,7 @@ def test_the_page_names_every_variable_and_its_example_loads(root, load):
     page = (root / "docs" / "inventory.md").read_text()
     assert not [name for name in VARIABLES.table if f"`{name}`" not in page]
     bastion, romeo, juliet = load(page.partition("```yaml\n")[2].partition("```")[0]).machines
-    assert (bastion.jump, bastion.user, romeo.jump) == ((), "student", ("student@bastion.example.org",))
+    assert (bastion.jump, bastion.user, romeo.jump) == (("none",), "student", ("student@bastion.example.org",))
     assert juliet.keys == ("/home/me/.ssh/sliver", "/home/me/.ssh/bastion")
 
 
@@ -88,7 +88,7 @@ def test_arguments_of_ssh(machine):
 
 def test_variables_of_ansible_win_over_arguments(machine):
     said = machine("{ansible_ssh_common_args: -p 24 -l you -J none, ansible_port: 22, ansible_user: me}")
-    assert (said.port, said.user, said.jump) == (22, "me", ())
+    assert (said.port, said.user, said.jump) == (22, "me", ("none",))
 
 
 def test_the_interpreter_that_ansible_would_find(machine):
@@ -113,7 +113,13 @@ def test_a_bastion_that_is_a_machine_gives_its_address_and_key(load):
     assert machines["romeo"].keys == ("sliver", "gatekey", "o")
     assert machines["juliet"].jump == ("ubuntu@outer", "you@[fd00::1]:24")
     assert machines["nurse"].jump == ("elsewhere",)
-    assert machines["outer"].jump == ()
+    assert machines["outer"].jump == machines["node"].jump == ("none",)
+
+
+@pytest.mark.parametrize("said", ["jump: none", "jump: []", "ansible_ssh_common_args: -o ProxyJump=none"])
+def test_no_bastion_is_not_the_same_as_nothing_said_of_bastions(machine, said):
+    assert machine("{" + said + "}").jump == ("none",)
+    assert machine("{ansible_user: me}").jump == ()
 
 
 def test_a_bastion_by_name_has_its_own_way_by_proxy_jump(load):
