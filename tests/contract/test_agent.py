@@ -93,7 +93,7 @@ async def over_ssh(lab: SSHLab, python: str = "/usr/bin/python3") -> AsyncIterat
     connections = Connections()
     try:
         session = await (await connections.to(replace(romeo, python=python))).start_agent("here", root=True)
-        await session.ask(protocol.GUARD, run="7e57", who="alice@laptop")
+        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
         yield session
         await session.leave()
         await taken_back(connections, romeo)
