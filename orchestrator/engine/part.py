@@ -23,7 +23,7 @@ from orchestrator.engine.timing import Clock
 from orchestrator.errors import AgentError, AgentLost, OrchestratorError, Overdue, StoreError
 from orchestrator.model.plan import HostPlan, Plan, PlannedAction
 from orchestrator.model.record import ActionRecord, CaptureRecord, HostClock, HostRecord
-from orchestrator.model.words.actions import Action, Iptables, Offload, Run, Snapshot, Start, Sysctl, typed
+from orchestrator.model.words.actions import Action, Ip, Iptables, Offload, Remove, Run, Snapshot, Start, Sysctl, typed
 from orchestrator.model.words.expectations import Live, ToolExpectation
 from orchestrator.readings import live
 
@@ -195,7 +195,9 @@ class Part:
 
     def _cutting_s(self, actions: Sequence[PlannedAction]) -> float:
         """How much longer to wait where an action may cut the control connection: until it is taken back, and TCP has tried anew."""
-        cutting = self._clock is not None and any(isinstance(action.action, Iptables | Sysctl | Offload) for action in actions)
+        cutting = self._clock is not None and any(
+            isinstance(action.action, Iptables | Remove | Ip | Sysctl | Offload) for action in actions
+        )
         return _CUT_S if cutting else 0.0
 
     def _late(self, answer: asyncio.Future[Any]) -> None:

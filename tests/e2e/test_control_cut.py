@@ -60,6 +60,21 @@ def test_a_rule_that_cuts_it(two_hosts: Controller, which: str) -> None:
     assert again.code == 0, again
 
 
+STEPS = """
+topology: two-hosts
+steps:
+  - {host: romeo, iptables: '-I INPUT -p tcp --dport 22 -j ACCEPT', as: door}
+  - {host: romeo, iptables: '-A INPUT -p tcp --dport 22 -j DROP', as: wall}
+  - {host: romeo, remove: door}
+"""
+
+
+def test_a_rule_that_was_taken_out_and_had_kept_the_way_open(two_hosts: Controller) -> None:
+    done = two_hosts.run("run", *two_hosts.i, scenario(two_hosts.folder, "door", STEPS), "--json")
+    assert done.code == 3, done
+    assert "wall without door: this cut the control connection, and was taken back" in json.loads(done.out)["runs"][0]["reason"]
+
+
 def test_a_rule_that_does_not_cut_it_stays_until_the_end(two_hosts: Controller) -> None:
     report = ran(two_hosts, "-A INPUT -p tcp --dport 5555 -j DROP", 0)
     assert report["value"] == "passed"

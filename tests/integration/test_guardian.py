@@ -403,6 +403,34 @@ def test_forwarding_goes_back_with_all_that_the_kernel_sets_along(how: str) -> N
     live(body)
 
 
+def test_a_removed_rule_that_had_kept_the_way_open_is_told_and_the_others_go_too() -> None:
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        proofs = []
+
+        async def prove() -> None:
+            proofs.append(machine.do("iptables", "-S", "INPUT"))
+            if ":wall" in proofs[-1] and ":door" not in proofs[-1]:
+                raise UNREACHED
+
+        started.session.prove = prove
+        door = rule("1", "door", "-I INPUT 1 -p tcp --dport 22 -j ACCEPT")
+        await started.prepare(door, rule("2", "wall", "-A INPUT -p tcp --dport 22 -j DROP"), act("3", "remove", name="door"))
+        for key in "12":
+            assert (await started.fire(key))[0]["status"] == "done"
+        (result,) = await started.fire("3")
+        assert result["status"] == "raised", (result, proofs)
+        assert result["exceptions"][0] == "ControlCut"
+        assert result["message"] == "wall without door: this cut the control connection, and was taken back after 5 s"
+        assert len(proofs) == 3
+        assert machine.changed().keys() <= {"processes", "files"}
+        started.session.close()
+        await started.ended()
+        await machine.wait_restored(10)
+
+    live(body)
+
+
 def test_what_is_confirmed_stays_until_the_end() -> None:
     async def body(machine: Machine) -> None:
         started = await machine.taken()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Fields = dict[str, Any]
     Added = Steps["Fields | None"]
 
-CUTTING = ("iptables", "sysctl", "offload", "ip")  # what could cut the control connection of a real host
+CUTTING = ("iptables", "remove", "sysctl", "offload", "ip")  # what could cut the control connection of a real host
 _PATIENCE_NS = 1_000_000
 _OWN = ("id", "start_ns", "end_ns", "planned_ns")  # of a result: what an action that waits for another does not take over
 
@@ -77,6 +77,8 @@ def _remove(host: Host, action: Fields, running: Running) -> Added:
         raise ChangeRefused(f"no rule called {action['name']} is in place")
     yield from host.take_back(rule)
     del host.rules[action["name"]]
+    # One that lets through what another stops: without it the others may cut the control connection, so these go too.
+    yield from host.confirm(f"{', '.join(host.rules)} without {action['name']}", list(host.rules.values()))
     return None
 
 
