@@ -515,7 +515,7 @@ def test_a_connection_that_dies_of_a_change_is_told_afterwards() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["route flush table main", "link set eth1 mtu 1400", "link delete eth1", "rule add from 10.0.0.0/8 table 7",
+    ["route flush table main", "link set eth1 mtu 1279", "link delete eth1", "rule add from 10.0.0.0/8 table 7",
      "route add 10.77.0.0/16 via 10.9.0.2", "address add 10.9.0.1/24 dev eth1", "route del 10.99.0.0/16",
      "neigh flush all", "route add 10.80.0.0/16 nexthop via 10.9.0.2"],
 )  # fmt: skip
