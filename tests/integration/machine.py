@@ -58,7 +58,8 @@ class Machine:
 
     def close(self) -> None:
         for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # a guardian that was about to leave
+                os.kill(pid, signal.SIGKILL)
         self._holder.wait(10)
         assert self._holder.stdout is not None
         self._holder.stdout.close()
