@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -399,6 +401,36 @@ def test_forwarding_goes_back_with_all_that_the_kernel_sets_along(how: str) -> N
         await started.ended()
         await machine.wait_restored(10)
         assert {key: machine.do("sysctl", "-n", key).strip() for key in HARDENED} == HARDENED
+
+    live(body)
+
+
+ADVERTISE = """
+from scapy.all import Ether, ICMPv6ND_RA, ICMPv6NDOptSrcLLAddr, IPv6, sendp
+router = Ether(src="02:00:00:00:00:99", dst="33:33:00:00:00:01") / IPv6(src="fe80::99", dst="ff02::1", hlim=255)
+sendp(router / ICMPv6ND_RA(routerlifetime=1800) / ICMPv6NDOptSrcLLAddr(lladdr="02:00:00:00:00:99"), iface="eth2", verbose=False)
+"""
+
+
+def test_a_router_by_configuration_keeps_the_default_route_that_a_router_advertised() -> None:
+    """The kernel throws such routes away when forwarding begins, unless accept_ra is 2 (ip-sysctl.rst)."""
+
+    async def body(machine: Machine) -> None:
+        machine.do("sysctl", "-qw", "net.ipv6.conf.eth1.accept_ra=1")
+        machine.do(sys.executable, "-c", ADVERTISE)
+        advertised = "default via fe80::99 dev eth1 proto ra"
+        until = time.monotonic() + 10
+        while advertised not in machine.do("ip", "-6", "route"):
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        started = await machine.taken()
+        await started.prepare(sysctl={"net.ipv6.conf.all.forwarding": 1})
+        assert machine.do("sysctl", "-n", "net.ipv6.conf.all.forwarding") == "1\n"
+        assert (await started.session.ask(protocol.FINISH))["not_undone"] == []
+        started.session.close()
+        await started.ended()
+        assert machine.do("sysctl", "-n", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.eth1.accept_ra") == "0\n1\n"
+        assert advertised in machine.do("ip", "-6", "route")
 
     live(body)
 

@@ -36,6 +36,7 @@ _TOGGLES = {  # ethtool.h: ETHTOOL_G* and ETHTOOL_S* of each offload's short nam
 }
 OFFLOADS = tuple(_TOGGLES)
 _FORWARD = "net.ipv4.ip_forward"
+_FORWARD_6 = "net.ipv6.conf.all.forwarding"
 _PUT_IN = ("-A", "--append", "-I", "--insert")
 
 
@@ -105,7 +106,7 @@ def rule(loop: Loop, tool: str, words: list[str], comment: str) -> Change:
     ours = ["-m", "comment", "--comment", comment]
     out = removal(words) + ours
     undo = {"do": "rule", "text": f"{tool} {' '.join(out)}", "tool": tool, "words": out, "question": removal(words, "-C") + ours}
-    return Change(undo, lambda: command(loop, [tool, "-w", "5", *words, *ours]))
+    return Change(undo, lambda: command(loop, [tool, "-w", "3", *words, *ours]))
 
 
 def removal(rule: list[str], verb: str = "-D") -> list[str]:
@@ -150,8 +151,26 @@ def sysctl(key: str, value: object) -> Change:
     old = read_sysctl(key)
     if old is None:
         raise Lacking(f"this kernel has no {key}")
-    undo = {"do": "sysctl", "text": f"{key} = {old}", "key": key, "value": old, "along": _along(key)}
+    along = _along(key)
+    undo = {"do": "sysctl", "text": f"{key} = {old}", "key": key, "value": old, "along": along}
+    if key == _FORWARD_6 and str(value) != "0":
+        listening = _listening_to_routers()
+        along.update(listening)
+        return Change(undo, _at_once(_forward_6, value, tuple(listening)))
     return Change(undo, _at_once(write_sysctl, key, value))
+
+
+def _listening_to_routers() -> dict[str, str]:
+    """The interfaces that take default routes from routers only as long as they forward nothing (ip-sysctl.rst, ``accept_ra``)."""
+    keys = [f"net.ipv6.conf.{one.replace('.', '/')}.accept_ra" for one in os.listdir(sysctl_path("net.ipv6.conf"))]
+    return {key: "1" for key in sorted(keys) if ".conf.default." not in key and read_sysctl(key) == "1"}
+
+
+def _forward_6(value: object, listening: tuple[str, ...]) -> None:
+    """A host that begins to forward throws such routes away, and would not get them back with the old value: so it listens all the same."""
+    for key in listening:
+        write_sysctl(key, "2")
+    write_sysctl(_FORWARD_6, value)
 
 
 def _along(key: str) -> dict[str, str]:

@@ -152,7 +152,7 @@ def _rules(loop: Loop) -> Steps[list[tuple[str, str, list[str]]]]:
             elif line.startswith("-A ") and "orchestrate:" in line:
                 owner, words = _labelled(line)
                 if owner:
-                    found.append((owner, f"{tool} -t {table} {line}", [tool, "-w", "5", "-t", table, "-D", *words[1:]]))
+                    found.append((owner, f"{tool} -t {table} {line}", [tool, "-w", "3", "-t", table, "-D", *words[1:]]))
     return found
 
 

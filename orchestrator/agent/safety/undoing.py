@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     Undo = dict[str, Any]
 
 ONE_NS = 4_000_000_000
+ALL_NS = 8_000_000_000
+LEAST_NS = 300_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 FOLDER = "orchestrate-"
 _WITH_ITS_LINK = ("route out", "address out", "link")
@@ -45,16 +47,19 @@ def carry_out(loop: Loop, undo: Undo, *, certain: bool = False) -> Steps[None]:
 
 
 def all_back(loop: Loop, undos: dict[int, Undo], forget: Callable[[int], object]) -> Steps[tuple[list[str], list[str]]]:
-    """Carry out ``undos``, the highest number first, each for a few seconds at the most: ``(undone, not undone)`` in words.
+    """Carry out ``undos``, the highest number first, each for a few seconds at the most and all within ``ALL_NS``.
+
+    Gives ``(undone, not undone)`` in words. What hangs first leaves a moment for each of the others.
 
     ``forget`` is called with the number of each that was carried out.
     """
     undone: list[str] = []
     failed: list[str] = []
+    until = now_ns() + ALL_NS
     for number in sorted(undos, reverse=True):
         undo = undos[number]
         try:
-            yield from within(loop, carry_out(loop, undo), ONE_NS)
+            yield from within(loop, carry_out(loop, undo), max(LEAST_NS, min(ONE_NS, until - now_ns())))
             forget(number)
             undone.append(undo["text"])
         except Exception as error:
@@ -88,7 +93,7 @@ def within(loop: Loop, steps: Steps[Any], patience_ns: int) -> Steps[Any]:
 
 
 def _rule(loop: Loop, undo: Undo, certain: bool) -> Steps[None]:  # noqa: FBT001  the table's signature
-    tool = [undo["tool"], "-w", "5"]
+    tool = [undo["tool"], "-w", "3"]
     if not certain:
         argv = tool + undo["question"]
         status, out, err = yield from output(loop, argv)

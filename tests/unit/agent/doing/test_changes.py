@@ -14,7 +14,7 @@ from orchestrator.agent.safety import network, undoing
 from orchestrator.agent.tasks import Wait
 
 OURS = ["-m", "comment", "--comment", "orchestrate:run:lose"]
-TOOL = ["iptables", "-w", "5"]
+TOOL = ["iptables", "-w", "3"]
 
 
 @pytest.mark.parametrize(
