@@ -97,8 +97,9 @@ def trust(inventory: str, limit: tuple[str, ...], *, yes: bool, replace: bool) -
     while True:
         found = asyncio.run(shown_keys(machines, at_terminal()))
         fresh = [key for key in found.keys if key.state != KNOWN]
+        width = max((len(key.who) for key in found.keys), default=0)
         for key in found.keys if not pinned else fresh:
-            click.echo(f"{key.state:<8} {key.who:<16} {key.label:<8} {key.fingerprint}  {key.place}  {key.stands}".rstrip())
+            click.echo(f"{key.state:<8} {key.who:<{width}} {key.label:<8} {key.fingerprint}  {key.place}  {key.stands}".rstrip())
         if not fresh:
             break
         if any(key.state == CHANGED for key in fresh) and not replace:

@@ -27,7 +27,7 @@ def map_hosts(inventory: Inventory, topology: Topology, wishes: Sequence[str]) -
     wished = set(chosen.values())
     chosen |= {host: host for host in hosts if host not in chosen and host in machines and host not in wished}
     if not wrong:  # a wish that failed leaves its host without a machine, which was said already
-        wrong += _without(hosts, chosen, machines, inventory)
+        wrong += _without(hosts, chosen, inventory)
     if wrong:
         raise UsageError("\n".join(wrong))
     return {host: machines[chosen[host]] for host in hosts}
@@ -67,16 +67,23 @@ def _taken(wish: str, hosts: Sequence[str], machines: Iterable[str], chosen: dic
     return wrong
 
 
-def _without(hosts: Sequence[str], chosen: dict[str, str], machines: Iterable[str], inventory: Inventory) -> list[str]:
+def _without(hosts: Sequence[str], chosen: dict[str, str], inventory: Inventory) -> list[str]:
     """A sentence about the hosts that no machine is for."""
     left = [host for host in hosts if host not in chosen]
     if not left:
         return []
-    free = [name for name in machines if name not in chosen.values()]
-    there = f"free there: {', '.join(free)}" if free else "every machine there is taken"
+    on_the_way = {hop.rpartition("@")[2] for machine in inventory.machines for hop in machine.jump}
+    free = [one.name for one in inventory.machines if one.name not in chosen.values() and not _is_bastion(one, on_the_way)]
+    there = f"free there: {', '.join(free)}" if free else "none there is free"
     names = " and ".join(left)
     example = f"--map {left[0]}={free[0] if free else 'MACHINE'}"
     return [f"no machine of {inventory.path} is for {names}: name one so there, or say which by {example} ({there})"]
+
+
+def _is_bastion(machine: Machine, on_the_way: set[str]) -> bool:
+    """Whether the way to others leads over it: it may be a host, but nobody should be told so."""
+    address = machine.address or machine.name
+    return not on_the_way.isdisjoint({machine.name, address, f"{address}:{machine.port}", f"[{address}]:{machine.port}"})
 
 
 def _meant(word: str, known: Iterable[str]) -> str:

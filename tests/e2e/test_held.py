@@ -72,6 +72,8 @@ def test_another_run_is_refused_and_told_whose_it_is(two_hosts: Controller) -> N
         assert reason.startswith(f"romeo, juliet: run {key} of ")
         assert "has this host" in reason
         assert f"orchestrate clean --run {key}" in reason
+        doctor = two_hosts.run("doctor", *two_hosts.i, "--limit", "romeo").out
+        assert f"busy    run {key} of " in doctor, doctor
         assert [(run["run"], run["alive"]) for run in runs(cleaned(two_hosts))] == [(key, True)] * 2
         assert runs(cleaned(two_hosts, "--run", "0bad")) == runs(cleaned(two_hosts))
     assert two_hosts.ended(process).code == 0

@@ -115,7 +115,16 @@ def health(tools: Iterable[str], features: Iterable[str]) -> Facts:
         "tools": {name: path for name in tools for path in [which(name)] if path},
         "features": [name for name in features if can(name)],
         "free_bytes": {folder: room.f_bavail * room.f_frsize for folder, room in rooms.items()},
+        "held": _held() if can("root") else "",
     }
+
+
+def _held() -> str:
+    """Which run has this host, for people; empty where none has. Without a run's folder there is none, and none is made."""
+    from orchestrator.agent.safety import state
+
+    facts = state.holder() if os.path.isdir(state.place()) else {}
+    return f"{state.named(facts)} has this host" if facts else ""
 
 
 def survey(tools: Iterable[str], features: Iterable[str]) -> Facts:

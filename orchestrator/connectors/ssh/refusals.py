@@ -91,8 +91,9 @@ def kind_of(kind: str) -> str:
 
 def not_let_in(leg: Leg, handshake: Handshake) -> str:
     """Which keys were tried, and how to be let in."""
-    tried = [*leg.keys] or ["the usual ones of ~/.ssh"]
-    text = f"{leg.who} does not let {leg.user} in ({leg.place}): it takes none of the keys {', '.join(tried)}"
+    named = ", ".join(dict.fromkeys((*leg.keys, *leg.more_keys)))
+    tried = f"the keys {named}" if leg.keys else " and ".join(part for part in ("the usual keys of ~/.ssh", named) if part)
+    text = f"{leg.who} does not let {leg.user} in ({leg.place}): it takes none of {tried}"
     text += " nor of the agent" if leg.agent else ", and no SSH agent is running"
     if handshake.locked:
         text += f"; {handshake.locked[0]} is locked by a passphrase: load it into an agent first (ssh-add {handshake.locked[0]})"
@@ -135,8 +136,9 @@ def _hung(where: str, handshake: Handshake) -> Refused:
 
 def _no_way(error: OSError, leg: Leg, where: str) -> Refused:
     if isinstance(error, socket.gaierror):
+        said = "`jump` or ProxyJump" if leg.who.startswith("bastion ") else "ansible_host"
         return Refused(
-            f"the name {leg.host} of {leg.who} is not known here ({error.strerror}): correct ansible_host, or HostName in ~/.ssh/config"
+            f"the name {leg.host} of {leg.who} is not known here ({error.strerror}): correct {said}, or HostName in ~/.ssh/config"
         )
     numbers = (
         [error.errno] if error.errno else [int(found) for found in re.findall(r"\[Errno (\d+)\]", str(error))]

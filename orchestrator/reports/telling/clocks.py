@@ -26,7 +26,7 @@ def clock_notes(evidence: Evidence) -> tuple[str, ...]:
     pairs = combinations([clock.host for clock in evidence.clocks], 2)
     worst_ns, hosts = max(((evidence.apart_ns(*pair), pair) for pair in pairs), default=(0, ()))
     both = " and ".join(hosts)
-    coarse = f"what happened on {both} within {_span(worst_ns)} of each other has no known order: so far their clocks may be apart"
+    coarse = f"what happened on {both} within {_span(worst_ns)} of each other has no known order: their clocks may be that far apart"
     doubts = dict.fromkeys(clock.doubt for clock in evidence.clocks if clock.doubt)
     return (*doubts, *([coarse] if worst_ns > COARSE_NS else []))
 

@@ -64,8 +64,18 @@ def test_hosts_without_a_machine():
         "no machine of inventory.yaml is for romeo and nurse: name one so there, or say which by --map romeo=node1 (free there: node1)"
     ]
     assert wrong("romeo", "romeo juliet") == [
-        "no machine of inventory.yaml is for juliet: name one so there, or say which by --map juliet=MACHINE (every machine there is taken)"
+        "no machine of inventory.yaml is for juliet: name one so there, or say which by --map juliet=MACHINE (none there is free)"
     ]
+
+
+@pytest.mark.parametrize("hop", ["me@192.0.2.1:2222", "gate"])
+def test_a_bastion_is_nobodys_advice(hop):
+    gate = Machine(name="gate", address="192.0.2.1", port=2222)
+    machines = (gate, Machine(name="node1", jump=(hop,)), Machine(name="node2", address="192.0.2.1", jump=(hop,)))
+    with pytest.raises(UsageError, match=r"--map romeo=node1 \(free there: node1, node2\)"):
+        map_hosts(Inventory(path="i", machines=machines), Topology(name="t", hosts=(Host(name="romeo"),), networks=()), ())
+    inventory = Inventory(path="i", machines=machines)
+    assert map_hosts(inventory, Topology(name="t", hosts=(Host(name="romeo"),), networks=()), ["romeo=gate"]) == {"romeo": gate}
 
 
 def test_a_machine_that_was_wished_for_another_host_is_not_taken_by_name():
