@@ -53,7 +53,9 @@ async def plans_for(site: Machines, jobs: Sequence[Job]) -> list[Plan]:
         for job in jobs:
             hosts = site.hosts(job.topology, job.scenario.family, os.urandom(4).hex())
             try:
-                plans.append(make_plan(job, await hosts.survey(needs(job.scenario))))
+                plan = make_plan(job, await hosts.survey(needs(job.scenario)))
+                hosts.check(plan)
+                plans.append(plan)
             finally:
                 await hosts.down()
     finally:

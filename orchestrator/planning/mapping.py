@@ -34,7 +34,7 @@ def map_hosts(inventory: Inventory, topology: Topology, wishes: Sequence[str]) -
 
 
 def chosen(inventory: Inventory, limits: Sequence[str]) -> tuple[Machine, ...]:
-    """The machines that ``limits`` name, by themselves or by a group; all where it is empty.
+    """The machines that ``limits`` name, by themselves or by a group; where it is empty all but bastions, which are only a way to others.
 
     :raises UsageError: the inventory has no such name.
     """
@@ -43,7 +43,10 @@ def chosen(inventory: Inventory, limits: Sequence[str]) -> tuple[Machine, ...]:
     if unknown:
         known = ", ".join([*sorted(machines), *inventory.groups])
         raise UsageError(f"--limit {unknown[0]}: {inventory.path} has no such machine or group (there are {known})")
-    wanted = {name for limit in limits or ("all",) for name in ([limit] if limit in machines else inventory.groups[limit])}
+    if not limits:
+        on_the_way = _on_the_way(inventory)
+        return tuple(machine for machine in inventory.machines if not _is_bastion(machine, on_the_way))
+    wanted = {name for limit in limits for name in ([limit] if limit in machines else inventory.groups[limit])}
     return tuple(machine for machine in inventory.machines if machine.name in wanted)
 
 
@@ -72,12 +75,16 @@ def _without(hosts: Sequence[str], chosen: dict[str, str], inventory: Inventory)
     left = [host for host in hosts if host not in chosen]
     if not left:
         return []
-    on_the_way = {hop.rpartition("@")[2] for machine in inventory.machines for hop in machine.jump}
+    on_the_way = _on_the_way(inventory)
     free = [one.name for one in inventory.machines if one.name not in chosen.values() and not _is_bastion(one, on_the_way)]
     there = f"free there: {', '.join(free)}" if free else "none there is free"
     names = " and ".join(left)
     example = f"--map {left[0]}={free[0] if free else 'MACHINE'}"
     return [f"no machine of {inventory.path} is for {names}: name one so there, or say which by {example} ({there})"]
+
+
+def _on_the_way(inventory: Inventory) -> set[str]:
+    return {hop.rpartition("@")[2] for machine in inventory.machines for hop in machine.jump}
 
 
 def _is_bastion(machine: Machine, on_the_way: set[str]) -> bool:

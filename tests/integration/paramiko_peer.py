@@ -122,7 +122,7 @@ class Peer:
                 if self.fault == "cuts the line":
                     transport.sock.close()
                 return
-            if self.fault == "drops in mid-run" and b'"ask":"lines"' in data:
+            if self.fault == "drops in mid-run" and b'"ask":"beat"' in data:
                 transport.sock.close()
                 return
 

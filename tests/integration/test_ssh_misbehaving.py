@@ -141,4 +141,5 @@ def test_a_bundle_cut_short_never_becomes_an_agent(peer: Peer) -> None:
 
 @fault("cuts the line")
 def test_a_line_cut_while_the_agent_is_pushed_is_told_as_such(peer: Peer) -> None:
-    assert told(peer) == f"node7: the SSH connection to node7 (root@127.0.0.1:{peer.port}) was lost: connection lost"
+    was_lost = f"node7: the SSH connection to node7 (root@127.0.0.1:{peer.port}) was lost: "
+    assert told(peer) in {was_lost + "connection lost", was_lost + "connection reset by peer"}  # as much of our bytes had been read

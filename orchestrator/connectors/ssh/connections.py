@@ -7,6 +7,7 @@ surprising fact: several hosts of a topology may be one machine's, and then shar
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import asyncssh
@@ -147,7 +148,7 @@ class Connection:
         """Which of the connections on the way ended, and how."""
         broken = next((leg for leg in self._legs if leg.lost is not None), self._legs[-1])
         who = f"to {broken.leg.who} ({broken.leg.place})"
-        text = readable(broken.lost or str(error))
+        text = re.sub(r"^\[Errno \d+\] ", "", readable(broken.lost or str(error)))
         if "keepalive" in text:
             return f"the SSH connection {who} was lost: no answer for {SILENT_S} s"
         return f"the SSH connection {who} was lost: {text[:1].lower()}{text[1:]}"

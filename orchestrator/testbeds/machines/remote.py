@@ -110,14 +110,21 @@ class RealHosts:
 
         :raises TestbedError: an offload is not as the plan wants it, and may not be set; or another run has the machine.
         """
+        self.check(plan)
+        self._guarded = True
+        start = {action.host for step in plan.steps for action in step.actions if isinstance(action.action, Start | Run)}
+        await on_all([host.name for host in self._topology.hosts], lambda name: self._guard(name, programs=name in start))
+
+    def check(self, plan: Plan) -> None:
+        """Whether every machine that was surveyed is as the plan wants it, or may be made so.
+
+        :raises TestbedError: an offload is not, and may not be set.
+        """
         live = {live.name: live for live in plan.testbed.hosts}
         wrong = {host.name: self._wrong_offloads(host, live[host.name]) for host in plan.hosts}
         failed = [error for error in wrong.values() if error is not None]
         if failed:
             raise failed[0] if len(failed) == 1 else HostErrors(wrong)
-        self._guarded = True
-        start = {action.host for step in plan.steps for action in step.actions if isinstance(action.action, Start | Run)}
-        await on_all([host.name for host in self._topology.hosts], lambda name: self._guard(name, programs=name in start))
 
     async def _guard(self, name: str, *, programs: bool) -> None:
         session = self.sessions[name]

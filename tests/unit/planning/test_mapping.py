@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import UsageError
 from orchestrator.model.inventory import Inventory, Machine
 from orchestrator.model.topology import Host, Topology
-from orchestrator.planning.mapping import map_hosts
+from orchestrator.planning.mapping import chosen, map_hosts
 
 
 def mapped(machines, hosts, *wishes):
@@ -80,3 +80,30 @@ def test_a_bastion_is_nobodys_advice(hop):
 
 def test_a_machine_that_was_wished_for_another_host_is_not_taken_by_name():
     assert wrong("romeo", "romeo juliet", "juliet=romeo")[0].startswith("no machine of inventory.yaml is for romeo:")
+
+
+# -- which machines a command is for
+
+
+def behind_a_bastion():
+    machines = (
+        Machine(name="gate", address="192.0.2.1"),
+        Machine(name="romeo", jump=("student@192.0.2.1",)),
+        Machine(name="juliet", jump=("student@192.0.2.1",)),
+    )
+    return Inventory(path="inventory.yaml", machines=machines, groups={"all": ("gate", "romeo", "juliet"), "lab": ("romeo", "juliet")})
+
+
+@pytest.mark.parametrize(
+    ("limits", "names"),
+    [((), "romeo juliet"), (("lab",), "romeo juliet"), (("juliet", "gate"), "gate juliet"), (("all",), "gate romeo juliet")],
+)
+def test_a_bastion_is_only_meant_where_it_is_named(limits, names):
+    assert [machine.name for machine in chosen(behind_a_bastion(), limits)] == names.split()
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(
+        UsageError, match=r"--limit jliet: inventory.yaml has no such machine or group \(there are gate, juliet, romeo, all, lab\)"
+    ):
+        chosen(behind_a_bastion(), ("jliet",))
