@@ -47,6 +47,8 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
     for expectation in plan.expect:
         verdicts += court.weighed(expectation, -1, None)
     verdicts = [replace(verdict, reached=False) if _NEVER_CAME.match(verdict.reason) else verdict for verdict in verdicts]
+    if all(step.status == "missing" for step in record.steps) and record.status in {"error", "interrupted"}:
+        verdicts = [replace(verdict, reached=False) if verdict.value is Value.INCONCLUSIVE else verdict for verdict in verdicts]
     verdicts += _unexplained(record, verdicts)
     if record.status == "interrupted":
         verdicts = [_unless_harness(verdict) for verdict in verdicts]

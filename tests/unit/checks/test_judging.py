@@ -230,6 +230,14 @@ def test_a_run_that_was_cut_short_says_so_first(status, value):
     assert judge(plan(), run(status), Evidence()).verdicts[0].reason != ""
 
 
+@pytest.mark.parametrize("status", ["error", "interrupted"])
+def test_of_a_run_that_ended_before_its_first_step_nothing_was_reached(status):
+    record = run(status, steps=("missing",), reason="another run has the machine")
+    verdicts = judge(plan(step(1, expect=(live(),)), expect=(path(), packets())), record, Evidence()).verdicts
+    assert {verdict.reached for verdict in verdicts if verdict.value is Value.INCONCLUSIVE} <= {False}
+    assert len(verdicts) >= 3
+
+
 def test_what_speaks_of_a_whole_run_does_not_fail_on_a_part_of_it(witnesses):
     witnesses["wire"] = Verdict(value=Value.FAILED, text="packets", where=HERE, witness="wire", reason="nothing was captured")
     wanted = plan(step(1), step(2), expect=(packets(),))
