@@ -76,7 +76,13 @@ class Dialer:
         keys = await self._ring.of(route[-1])
         tunnel = await self.bastion(route[:-1])
         async with self._all, self._gates.setdefault(_server(route), asyncio.Semaphore(AT_ONE_SERVER)):
-            return await shake_hands(route[-1], keys, tunnel)
+            try:
+                return await shake_hands(route[-1], keys, tunnel)
+            except Refused as refusal:
+                if tunnel is None or not tunnel.is_closed():
+                    raise
+                who = route[-2]
+                raise Refused(f"the SSH connection to {who.who} ({who.place}) was lost: {refusal}", again=True) from refusal
 
     async def bastion(self, route: Route) -> asyncssh.SSHClientConnection | None:
         """The shared line to the last bastion of ``route``; ``None`` where there is none on the way.
