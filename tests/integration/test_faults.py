@@ -14,6 +14,7 @@ from orchestrator.model.verdict import Value
 from orchestrator.pipeline import running
 from orchestrator.pipeline.jobs import load_jobs
 from orchestrator.testbeds.forkserver import ForkServer
+from orchestrator.testbeds.netns import ThisMachine
 from tests.conftest import ROOT
 from tests.integration.program import Program
 
@@ -41,7 +42,7 @@ class Silent:
 
 def campaign(server: ForkServer, runs: Path, fails: str = "") -> list[Any]:
     jobs = load_jobs([REFUSED])
-    runner = Campaign(Settings(runs=str(runs), times=2), server, Silent(fails))  # type: ignore[arg-type]
+    runner = Campaign(Settings(runs=str(runs), times=2), ThisMachine(server), Silent(fails))  # type: ignore[arg-type]
     return asyncio.run(runner.run(jobs))
 
 
