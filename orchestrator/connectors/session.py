@@ -213,6 +213,11 @@ class Session:
         finally:
             self._proving = None
 
+    @property
+    def doubted(self) -> bool:
+        """Whether a change may just have cut the control connection, and is not taken back yet."""
+        return bool(self._doubts)
+
     def _forget_doubts(self, numbers: set[int]) -> None:
         for number in numbers:
             self._doubts.pop(number, None)

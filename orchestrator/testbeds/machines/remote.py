@@ -166,8 +166,10 @@ class RealHosts:
         return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="; ".join([record.reason, *news]))
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
+        # A change that closed the door opens it again, but only when it was waited for in vain that somebody confirms it.
+        patience_s = _ACCOUNT_S + (2 * protocol.CONFIRM_S if self.sessions[host.name].doubted else 0)
         try:
-            async with asyncio.timeout(_ACCOUNT_S):
+            async with asyncio.timeout(patience_s):
                 await self.sessions[host.name].leave(_LEAVE_S)
                 while True:
                     told = await self._asked_once(host.name)
@@ -175,7 +177,7 @@ class RealHosts:
                         return replace(host, **told)
                     await asyncio.sleep(_AGAIN_S)
         except TimeoutError:
-            return replace(host, lost=f"{host.lost}; and its machine did not say within {_ACCOUNT_S:g} s what became of the run")
+            return replace(host, lost=f"{host.lost}; and its machine did not say within {patience_s:g} s what became of the run")
         except OrchestratorError as error:
             return replace(host, lost=f"{host.lost}; nor could its machine be asked what became of the run ({error})")
 
