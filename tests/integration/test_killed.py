@@ -153,6 +153,7 @@ def test_a_run_that_goes_on_or_never_ended_is_told_as_such(program: Program) -> 
 LOST = """
 import os, signal, sys, types, weakref
 from orchestrator.__main__ import main
+from orchestrator.testbeds.netns import ThisMachine
 
 def commands(server):
     class Lock: pass
@@ -175,7 +176,7 @@ def test_control_c_is_not_lost_in_a_callback_of_pythons_own() -> None:
 def test_after_the_runs_control_c_means_what_it_meant_before() -> None:
     before = signal.signal(signal.SIGINT, answer := lambda *_: None)
     try:
-        asyncio.run(campaign.Campaign(campaign.Settings(), None, None).run([]))  # type: ignore[arg-type]
+        asyncio.run(campaign.Campaign(campaign.Settings(), ThisMachine(None), None).run([]))  # type: ignore[arg-type]
         assert signal.getsignal(signal.SIGINT) is answer
     finally:
         signal.signal(signal.SIGINT, before)
