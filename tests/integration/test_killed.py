@@ -14,6 +14,7 @@ import time
 import pytest
 
 from orchestrator import campaign
+from orchestrator.testbeds.netns import ThisMachine
 from tests.integration import leftovers
 from tests.integration.program import HERE, Done, Program, scenario, wait_until
 
