@@ -11,7 +11,8 @@ STEPS = """
 topology: two-hosts
 steps:
   - {host: romeo, sysctl: {net.ipv4.conf.eth1.log_martians: 1}}
-  - {host: romeo, run: ip link delete eth1}
+  - {host: romeo, run: mount -o bind /proc/sys /proc/sys}
+  - {host: romeo, run: 'mount -o remount,bind,ro /proc/sys'}
 """
 
 

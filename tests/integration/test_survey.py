@@ -23,7 +23,7 @@ route add default via 10.10.0.1
 route add ::/0 via fd00:10:10::1
 route add fd00:9::/48 via fd00:10:10::1
 """
-PROGRAM = "import json; from orchestrator.agent import netlink; print(json.dumps([netlink.interfaces(), netlink.routes()]))"
+PROGRAM = "import json; from orchestrator.agent.seeing import netlink; print(json.dumps([netlink.interfaces(), netlink.routes()]))"
 
 
 @pytest.fixture
