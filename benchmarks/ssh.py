@@ -32,7 +32,8 @@ LINE = b'{"id":7,"ask":"fire","actions":["2"],"at":0}\n'
 SOCKET = {"text": "sock = socket.socket()", "method": "socket.socket", "receiver": "", "names": ["sock"], "arguments": []}
 NAME = {"text": "sock.getsockname()", "method": "getsockname", "receiver": "sock", "names": [], "arguments": []}
 STEPS = [{"id": key, "timeout_ns": 2_000_000_000, "action": {"do": "calls", "calls": [one]}} for key, one in (("1", SOCKET), ("2", NAME))]
-PYTHON = sys.executable
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+"""The system's own, as an inventory that says nothing has it."""
 
 
 async def bare(server: Server) -> asyncssh.SSHClientConnection:

@@ -1,4 +1,4 @@
-"""What the agent needs of ``json``, ``signal`` and ``socket``, from the C modules below them.
+"""What the agent needs of ``heapq``, ``json``, ``signal``, ``socket`` and ``struct``, from the C modules below them.
 
 The public ones bring enums and regular expressions along: half of the time that an agent takes to start, and fifty of them start at once.
 The names are the same, and so are the types to a checker. What is missing: ``socket.accept`` (here :func:`accept`) and sockets as context
@@ -9,16 +9,20 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import heapq
     import signal
     import socket
+    import struct
     from functools import partial
     from typing import Any
 else:
+    import _heapq as heapq
     import _signal as signal
     import _socket as socket
+    import _struct as struct
     from _functools import partial
 
-__all__ = ["accept", "decode", "encode", "name_of_signal", "partial", "signal", "socket"]
+__all__ = ["accept", "decode", "encode", "heapq", "name_of_signal", "partial", "signal", "socket", "struct"]
 
 
 def accept(sock: socket.socket) -> tuple[socket.socket, Any]:

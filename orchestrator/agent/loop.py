@@ -8,12 +8,11 @@ for it.
 
 from __future__ import annotations
 
-import heapq
 import os
 import select
 import time
 
-from .lean import signal
+from .lean import heapq, signal
 from .tasks import Task
 
 TYPE_CHECKING = False

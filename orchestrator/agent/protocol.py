@@ -120,7 +120,7 @@ def encode_value(value: object) -> object:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (bytes, bytearray)):
-        return {"bytes": binascii.b2a_base64(value, newline=False).decode("ascii")}
+        return {"bytes": binascii.b2a_base64(value, newline=False).decode()}
     if isinstance(value, tuple):
         return {"tuple": [encode_value(item) for item in value]}
     if isinstance(value, list):

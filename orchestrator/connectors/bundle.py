@@ -3,17 +3,19 @@
 Nothing is installed on a host: ``python3 -I -S -c BOOTSTRAP`` reads the bundle from descriptor 0, exactly as many bytes as it was told and
 unbuffered (or it would swallow the frames behind it), checks its SHA-256, and runs it. Its order is that of the modules' names, so equal
 sources give equal bytes. The surprising fact: it carries every module twice, as source and as this interpreter's code, because to compile
-the source takes a host longer than to start its Python; code is used only where the host's interpreter says that it is of the same kind,
-and docstrings are left out of it.
+the source takes a host longer than to start its Python; code is used only where the host's interpreter says that it is of the same kind.
+What a running agent does not read is left out of it: docstrings, line numbers, and the import of ``__future__``.
 """
 
 from __future__ import annotations
+import __future__
 
+import ast
 import hashlib
 import marshal
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -25,7 +27,18 @@ GUARDIAN = "orchestrator.agent.guardian:main"
 """The entry for a real host: an agent with a process beside it that undoes when the agent cannot."""
 
 _PACKAGE = "orchestrator.agent"
-_MARSHAL = 2  # without references, which depend on how often an object happens to be used
+_MARSHAL = 4
+_NAMED = (
+    "co_name",
+    "co_qualname",
+    "co_filename",
+    "co_names",
+    "co_varnames",
+    "co_cellvars",
+    "co_freevars",
+    "co_consts",
+    "co_exceptiontable",
+)
 
 # `array` asks for collections.abc, and so for all of collections, which would say itself that it is this module, loaded long ago.
 _RECEIVE = """\
@@ -59,7 +72,7 @@ class Finder:
     def exec_module(self,module):
         n=module.__name__
         c=s.pop(n)
-        exec(marshal.loads(c) if same else compile(c,n,"exec"),module.__dict__)
+        exec(c if same else compile(c,n,"exec"),module.__dict__)
 sys.meta_path.insert(0,Finder())
 from {module} import {function}
 gc.enable()
@@ -75,7 +88,7 @@ class Bundle(bytes):
 
 @cache
 def bundle() -> Bundle:
-    """Two tables of all modules, each marshalled and compressed: ``{name: source}`` and ``{name: marshalled code}``."""
+    """Two tables of all modules, each marshalled and compressed: ``{name: source}`` and ``{name: code}``."""
     sources = {"orchestrator": b"", "orchestrator.__init__": b""}  # of a package, the second name says that it is one
     for name, is_package, source in _modules(resources.files(_PACKAGE), _PACKAGE):
         sources[name] = source
@@ -87,8 +100,25 @@ def bundle() -> Bundle:
     return made
 
 
-def _packed(table: dict[str, bytes]) -> bytes:
-    return zlib.compress(marshal.dumps(table, _MARSHAL), 9)
+def _packed(table: dict[str, bytes] | dict[str, CodeType]) -> bytes:
+    held = list(_parts(table))  # what is used once only is written otherwise, and how often a string is used depends on the whole process
+    packed = zlib.compress(marshal.dumps(table, _MARSHAL), 9)
+    del held
+    return packed
+
+
+def _parts(value: object) -> Iterator[object]:
+    """A value, and all that it is made of."""
+    yield value
+    inner: Iterable[object] = ()
+    if isinstance(value, dict):
+        inner = (*value, *value.values())
+    elif isinstance(value, CodeType):
+        inner = [getattr(value, name) for name in _NAMED]
+    elif isinstance(value, tuple | frozenset):
+        inner = value
+    for part in inner:
+        yield from _parts(part)
 
 
 def _modules(folder: Traversable, package: str) -> Iterator[tuple[str, bool, bytes]]:
@@ -101,8 +131,10 @@ def _modules(folder: Traversable, package: str) -> Iterator[tuple[str, bool, byt
             yield package if is_package else f"{package}.{stem}", is_package, entry.read_bytes()
 
 
-def _code(name: str, source: bytes) -> bytes:
-    return marshal.dumps(_bare(compile(source, name, "exec", dont_inherit=True, optimize=2)), _MARSHAL)
+def _code(name: str, source: bytes) -> CodeType:
+    tree = ast.parse(source, name)
+    tree.body = [line for line in tree.body if not (isinstance(line, ast.ImportFrom) and line.module == "__future__")]
+    return _bare(compile(tree, name, "exec", __future__.annotations.compiler_flag, dont_inherit=True, optimize=2))
 
 
 def _bare(code: CodeType) -> CodeType:

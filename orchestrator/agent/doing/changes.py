@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-import struct
 
-from orchestrator.agent.lean import socket
+from orchestrator.agent.lean import socket, struct
 
 from .programs import output
 

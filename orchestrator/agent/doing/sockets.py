@@ -10,10 +10,9 @@ from __future__ import annotations
 import _thread
 import errno
 import os
-import struct
 
 from orchestrator.agent import protocol
-from orchestrator.agent.lean import accept, partial, socket
+from orchestrator.agent.lean import accept, partial, socket, struct
 from orchestrator.agent.loop import READ, WRITE, now_ns
 from orchestrator.agent.tasks import Wait, wake
 

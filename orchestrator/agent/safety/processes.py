@@ -37,7 +37,7 @@ def adopt_orphans() -> bool:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat (proc(5)) from the third on: state, parent, ...; empty where there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []
@@ -122,7 +122,7 @@ def _children_of(pid: int) -> list[int]:
     born: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="utf-8") as file:
                 born += map(int, file.read().split())
     except OSError:
         pass  # it ended meanwhile, and its children are somebody else's: looked at again

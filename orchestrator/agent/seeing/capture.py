@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import binascii
 import errno
-import struct
 
 from orchestrator.agent import protocol
-from orchestrator.agent.lean import socket
+from orchestrator.agent.lean import socket, struct
 from orchestrator.agent.loop import READ, now_ns
 
 TYPE_CHECKING = False
@@ -167,7 +166,7 @@ class Feed:
     def _send(self) -> None:
         data = self.capture.take()
         for start in range(0, len(data), PIECE_BYTES):
-            piece = binascii.b2a_base64(data[start : start + PIECE_BYTES], newline=False).decode("ascii")
+            piece = binascii.b2a_base64(data[start : start + PIECE_BYTES], newline=False).decode()
             self.channel.send({"tell": protocol.PACKETS, "data": piece})
 
     def _flush(self) -> None:

@@ -6,9 +6,8 @@ Only reads. Each dump is one question and its answers. The surprising fact: a ro
 from __future__ import annotations
 
 import os
-import struct
 
-from orchestrator.agent.lean import socket
+from orchestrator.agent.lean import socket, struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,13 +7,12 @@ listener is looked up in ``/proc/net``, where the kernel shows it at once, becau
 from __future__ import annotations
 
 import os
-import struct
 import sys
 import time
 
 from orchestrator.agent.doing.changes import OFFLOADS, read_offload, read_sysctl
 from orchestrator.agent.doing.programs import output
-from orchestrator.agent.lean import socket
+from orchestrator.agent.lean import socket, struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def listening(port: int) -> bool:
     tail = f":{port:04X}"
     for table, state in (("tcp", _LISTEN), ("tcp6", _LISTEN), ("udp", _UNCONNECTED), ("udp6", _UNCONNECTED)):
         try:
-            with open("/proc/self/net/" + table, encoding="ascii") as file:
+            with open("/proc/self/net/" + table, encoding="utf-8") as file:
                 lines = file.readlines()[1:]
         except OSError:
             continue
