@@ -37,12 +37,13 @@ def test_its_bytes_are_in_the_order_of_the_names():
 def test_the_code_is_that_of_the_source_without_its_docstrings():
     sources, code = tables()
     assert sources.keys() == code.keys()
-    compiled = marshal.loads(code["orchestrator.agent.protocol"])
+    compiled = code["orchestrator.agent.protocol"]
     assert isinstance(compiled, types.CodeType)
     names: dict[str, object] = {"__name__": "protocol"}
     exec(compiled, names)
     assert names["VERSION"] == 1
     assert names.get("__doc__") is None
+    assert not any("__future__" in one.co_names for one in code.values())
 
 
 def test_the_receiver_knows_length_hash_and_whose_code_it_is():
