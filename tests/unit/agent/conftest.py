@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
+from orchestrator.agent.doing import changes
 from orchestrator.agent.loop import Loop
-from orchestrator.agent.tasks import Task
+from orchestrator.agent.safety import undoing
+from orchestrator.agent.tasks import Task, Wait
 
 ROUNDS = 2000
 
@@ -51,6 +53,38 @@ class Driven(Loop):
         task: Task = self.spawn(steps, ended, deadline)
         self.until(lambda: task.over)
         return ended
+
+
+class Tool:
+    """Stands for iptables: notes what it was asked and with which verb, and answers in turn: a status, an exception, or never."""
+
+    def __init__(self, *answers: int | Exception | Wait) -> None:
+        self.asked: list[list[str]] = []
+        self.verbs: list[str] = []
+        self.answers = list(answers)
+
+    def __call__(self, _loop: Loop, argv: list[str], stdin: bytes = b"") -> Generator[Wait, None, tuple[int, str, str]]:
+        self.asked.append(argv)
+        self.verbs.append(argv[3])
+        answer = self.answers.pop(0)
+        if isinstance(answer, Wait):
+            yield answer  # until it is interrupted
+        if isinstance(answer, Exception):
+            raise answer
+        return answer, "", "" if answer == 0 else "the tool's word"
+
+
+@pytest.fixture
+def tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tool]:
+    """Puts such a tool in place of every program that changes and undos would start."""
+
+    def install(*answers: int | Exception | Wait) -> Tool:
+        made = Tool(*answers)
+        for module in (changes, undoing):
+            monkeypatch.setattr(module, "output", made)
+        return made
+
+    return install
 
 
 @pytest.fixture

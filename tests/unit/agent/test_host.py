@@ -167,35 +167,6 @@ def test_names_are_the_same_on_every_python(error, names, number):
 # -- rules
 
 
-class Tool:
-    """Stands for iptables: notes what it was asked; what it answers may be an exception."""
-
-    def __init__(self, *answers):
-        self.verbs = []
-        self.answers = list(answers)
-
-    def __call__(self, _loop, argv, stdin=b""):
-        self.verbs.append(argv[3])
-        answer = self.answers.pop(0)
-        if isinstance(answer, Wait):
-            yield answer
-        if isinstance(answer, Exception):
-            raise answer
-        return answer, "", ""
-        yield
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    def install(*answers):
-        made = Tool(*answers)
-        monkeypatch.setattr(changes, "output", made)
-        monkeypatch.setattr(undoing, "output", made)
-        return made
-
-    return install
-
-
 RULE = action("1", "iptables", name="lose", tool="iptables", words=["-A", "INPUT", "-j", "DROP"])
 REMOVE = action("2", "remove", name="lose")
 

@@ -11,7 +11,6 @@ import pytest
 from orchestrator.agent.doing import changes
 from orchestrator.agent.doing.changes import ChangeRefused, Doubtful, removal
 from orchestrator.agent.safety import network, undoing
-from orchestrator.agent.tasks import Wait
 
 OURS = ["-m", "comment", "--comment", "orchestrate:run:lose"]
 TOOL = ["iptables", "-w", "3"]
@@ -38,39 +37,6 @@ def test_a_rule_is_taken_out_word_for_word(rule, taken_out):
 def test_what_puts_no_rule_in_is_refused_before_anything_is_done(rule):
     with pytest.raises(ChangeRefused, match="only a rule that is appended"):
         changes.rule(None, "iptables", rule.split(), "orchestrate:run:x")
-
-
-class Tool:
-    """Stands for the tool: notes what it was asked, and answers each question in turn."""
-
-    def __init__(self, *answers):
-        self.asked = []
-        self.answers = list(answers)
-
-    def __call__(self, _loop, argv, stdin=b""):
-        self.asked.append(argv)
-        yield Wait()
-        status = self.answers.pop(0)
-        return status, "", "" if status == 0 else "the tool's word"
-
-    @staticmethod
-    def saying(status, word):
-        def output(_loop, _argv, stdin=b""):
-            return status, "", word
-            yield
-
-        return output
-
-
-@pytest.fixture
-def tool(monkeypatch):
-    def install(*answers):
-        made = Tool(*answers)
-        monkeypatch.setattr(changes, "output", made)
-        monkeypatch.setattr(undoing, "output", made)
-        return made
-
-    return install
 
 
 def finish(steps):
