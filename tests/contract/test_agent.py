@@ -5,114 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from msgspec.structs import replace
 
 from orchestrator.agent import protocol
 from orchestrator.agent.protocol import encode_value
-from orchestrator.connectors import bundle, local
 from orchestrator.connectors.session import Session
 from orchestrator.errors import AgentError, AgentLost
-from orchestrator.loading import load_inventory
-from orchestrator.model.topology import Host, Network, Port, Topology
-from orchestrator.testbeds.forkserver import ForkServer
-from orchestrator.testbeds.machines.cleaning import ask_to_clean
-from orchestrator.testbeds.netns import Namespaces
 from tests.conftest import interpreters
+from tests.contract.ways import SECOND, Way, act, fire, guarded, in_namespace, over_pipes, over_ssh, prepare
 
 if TYPE_CHECKING:
-    from orchestrator.connectors.ssh import Connections
-    from orchestrator.model.inventory import Machine
     from tests.sshlab.fixture import Labs
-    from tests.sshlab.lab import SSHLab
 
-Way = Callable[[], "asyncio._AsyncGeneratorContextManager[Session]"]
-SECOND = 1_000_000_000
-LOOPBACK = "127.0.0.1"
-RUN = f"7e57{os.getpid():x}"  # what bears its id is killed in the end: no other test's, at the same time
-
-
-@asynccontextmanager
-async def over_pipes(python: str) -> AsyncIterator[Session]:
-    session, process = await local.start("here", [python])
-    await session.greeted()
-    try:
-        yield session
-    finally:
-        session.close()
-        await asyncio.wait_for(process.wait(), 10)
-
-
-PRIVATE_RUN = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs -o mode=755 tmpfs /run && exec "$@"', "sh")
-
-
-@asynccontextmanager
-async def guarded(python: str) -> AsyncIterator[Session]:
-    """An agent with its guardian, as on a real host; the folder of its lock is this test's own."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = PRIVATE_RUN if os.geteuid() == 0 else ("env", f"XDG_RUNTIME_DIR={folder}")
-        session, process = await local.start("here", [*before, python], bundle.GUARDIAN)
-        await session.greeted()
-        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
-        try:
-            yield session
-        finally:
-            session.close()
-            await asyncio.wait_for(process.wait(), 10)
-            assert os.listdir(folder) == []
-
-
-@asynccontextmanager
-async def in_namespace() -> AsyncIterator[Session]:
-    server = ForkServer()
-    port = Port(host="here", interface="eth1", addresses=("10.9.0.1/24",))
-    other = Port(host="there", interface="eth1", addresses=("10.9.0.2/24",))
-    network = Network(name="lan", subnets=("10.9.0.0/24",), ports=(port, other))
-    testbed = Namespaces(server, Topology(name="pair", hosts=(Host(name="here"), Host(name="there")), networks=(network,)))
-    try:
-        await testbed.up()
-        yield testbed.sessions["here"]
-    finally:
-        await testbed.down()
-        server.close()
-
-
-@asynccontextmanager
-async def over_ssh(lab: SSHLab, python: str = "/usr/bin/python3") -> AsyncIterator[Session]:
-    """An agent with its guardian on a machine behind a bastion, as root, taken for a run; afterwards nothing of it is there."""
-    from orchestrator.connectors.ssh import Connections
-
-    romeo = next(machine for machine in load_inventory(lab.inventory).machines if machine.name == "romeo")
-    connections = Connections()
-    try:
-        session = await (await connections.to(replace(romeo, python=python))).start_agent("here", root=True)
-        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
-        yield session
-        await session.leave()
-        await taken_back(connections, romeo)
-    finally:
-        await connections.close()
-    files = lab.machines["romeo"].files
-    assert [*files.glob("run/orchestrate"), *files.glob("tmp/*orchestrate*")] == []
-
-
-async def taken_back(connections: Connections, machine: Machine) -> None:
-    """Wait until the guardian has gone too, and ask what it has put back: until then it keeps its journal."""
-    while True:
-        session = await (await connections.to(machine)).start_agent("here", root=True)
-        left = await ask_to_clean(session, "")
-        await session.leave()
-        if not any(run.alive for run in left.runs):
-            return
-
-
+LOOPBACK = "127.0.0.1"  # ports below 32768: no connection of another test gets one by chance
 WAYS: dict[str, Way] = {f"pipes-{version}": partial(over_pipes, path) for version, path in interpreters().items()}
 WAYS |= {f"guarded-{version}": partial(guarded, path) for version, path in interpreters().items()}
 WAYS["namespace"] = in_namespace
@@ -142,11 +52,6 @@ def calls(key: str, *made: dict, timeout_ns: int = 2 * SECOND, **more: object) -
     return {"id": key, "timeout_ns": timeout_ns, "action": {"do": "calls", "calls": list(made)}, **more}
 
 
-def act(key: str, do: str, *, timeout_ns: int = 5 * SECOND, name: str | None = None, background: bool = False, **fields: object) -> dict:
-    named = {"name": name} if name else {}
-    return {"id": key, "timeout_ns": timeout_ns, "name": name, "background": background, "action": {"do": do, **fields, **named}}
-
-
 NEW = partial(call, "sock = socket.socket()", "socket.socket", "", ("sock",))
 LISTENER = (
     call("server = socket.socket()", "socket.socket", "", ("server",)),
@@ -154,14 +59,6 @@ LISTENER = (
     call("server.listen()", "listen", "server"),
     call("server.getsockname()", "getsockname", "server"),
 )
-
-
-async def prepare(session: Session, *actions: dict, **more: object) -> None:
-    await session.ask(protocol.PREPARE, run=RUN, actions=list(actions), **more)
-
-
-async def fire(session: Session, *keys: str, at: int = 0) -> list[dict]:
-    return await session.ask(protocol.FIRE, actions=list(keys), at=at)
 
 
 def test_greets_with_its_version_and_clocks(way: Way) -> None:
@@ -225,11 +122,11 @@ def test_sockets_outlive_the_step_that_made_them(way: Way) -> None:
 
 def test_conversation_between_two_sockets(way: Way) -> None:
     async def body(session: Session) -> None:
-        probe = [*LISTENER[:1], call("bind", "bind", "server", (), (LOOPBACK, 45123)), LISTENER[2]]
+        probe = [*LISTENER[:1], call("bind", "bind", "server", (), (LOOPBACK, 25123)), LISTENER[2]]
         await prepare(
             session,
             calls("1", *probe),
-            calls("2", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 45123)), call("sendall", "sendall", "sock", (), b"hello")),
+            calls("2", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 25123)), call("sendall", "sendall", "sock", (), b"hello")),
             calls("3", call("conn, addr = server.accept()", "accept", "server", ("conn", "addr"))),
             calls("4", call("conn.recv(100)", "recv", "conn", (), 100)),
             calls("5", call("sock.shutdown", "shutdown", "sock", (), {"constant": "SHUT_WR"})),
@@ -243,7 +140,7 @@ def test_conversation_between_two_sockets(way: Way) -> None:
         ends = {facts["name"]: facts for result in results for made in result["calls"] for facts in made["sockets"]}
         assert ends["conn"]["peer"] == ends["sock"]["local"]
         assert ends["conn"]["closed"] is True
-        assert ends["conn"]["local"] == f"{LOOPBACK}:45123"
+        assert ends["conn"]["local"] == f"{LOOPBACK}:25123"
 
     live(way, body)
 
@@ -288,9 +185,9 @@ def test_background_call_tells_its_end_and_can_be_waited_for(way: Way) -> None:
         session.on_tell = told.append
         await prepare(
             session,
-            calls("1", *LISTENER[:1], call("bind", "bind", "server", (), (LOOPBACK, 45124)), LISTENER[2]),
+            calls("1", *LISTENER[:1], call("bind", "bind", "server", (), (LOOPBACK, 25124)), LISTENER[2]),
             calls("2", call("conn, _ = server.accept()", "accept", "server", ("conn", "_")), name="accepting", background=True),
-            calls("3", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 45124))),
+            calls("3", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 25124))),
             act("4", "wait", on="accepting"),
         )
         await fire(session, "1")
@@ -352,11 +249,11 @@ def test_program_is_typed_to_and_its_end_awaited(way: Way) -> None:
 
 def test_program_is_ready_when_the_kernel_shows_its_listener(way: Way) -> None:
     async def body(session: Session) -> None:
-        text = "import socket,time; time.sleep(.05); s=socket.create_server(('127.0.0.1',45125)); time.sleep(60)"
+        text = "import socket,time; time.sleep(.05); s=socket.create_server(('127.0.0.1',25125)); time.sleep(60)"
         await prepare(
             session,
-            act("1", "start", argv=["python3", "-I", "-S", "-c", text], name="web", ready={"listening": 45125}),
-            calls("2", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 45125))),
+            act("1", "start", argv=["python3", "-I", "-S", "-c", text], name="web", ready={"listening": 25125}),
+            calls("2", NEW(), call("connect", "connect", "sock", (), (LOOPBACK, 25125))),
             act("3", "signal", to="web", signal="INT"),
             act("4", "wait", on="web"),
         )
@@ -369,7 +266,7 @@ def test_program_is_ready_when_the_kernel_shows_its_listener(way: Way) -> None:
 
 def test_program_that_ends_before_it_is_ready_says_so(way: Way) -> None:
     async def body(session: Session) -> None:
-        await prepare(session, act("1", "start", argv=["sh", "-c", "echo no such luck >&2; exit 3"], name="p", ready={"listening": 45126}))
+        await prepare(session, act("1", "start", argv=["sh", "-c", "echo no such luck >&2; exit 3"], name="p", ready={"listening": 25126}))
         (result,) = await fire(session, "1")
         assert "status 3" in result["message"]
         assert "no such luck" in result["message"]

@@ -7,18 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from orchestrator.agent import protocol
-from orchestrator.connectors import bundle, local
 from orchestrator.connectors.session import Session
 from tests.conftest import interpreters
-from tests.contract.test_agent import PRIVATE_RUN, RUN, act, fire, in_namespace, prepare
+from tests.contract.ways import Way, act, fire, guarded, in_namespace, over_pipes, prepare
 
 pytestmark = pytest.mark.namespaces
 NETWORK = """
@@ -44,38 +41,13 @@ LOOK = "ip -o address; ip -o -4 route show table all; ip -o -6 route show table 
 LOOKS = 200
 
 
-@asynccontextmanager
-async def over_pipes(python: str) -> AsyncIterator[Session]:
-    session, process = await local.start("here", ["unshare", "-n", python])
-    await session.greeted()
-    try:
-        yield session
-    finally:
-        session.close()
-        await asyncio.wait_for(process.wait(), 10)
-
-
-@asynccontextmanager
-async def guarded(python: str) -> AsyncIterator[Session]:
-    with tempfile.TemporaryDirectory() as folder:
-        session, process = await local.start("here", ["unshare", "-n", *PRIVATE_RUN, python], bundle.GUARDIAN)
-        await session.greeted()
-        await session.ask(protocol.GUARD, run=RUN, who="alice@laptop")
-        try:
-            yield session
-        finally:
-            session.close()
-            await asyncio.wait_for(process.wait(), 10)
-            assert os.listdir(folder) == []
-
-
-Way = Callable[[], "asyncio._AsyncGeneratorContextManager[Session]"]
 PYTHONS = interpreters()
 OLDEST, NEWEST = (pick(PYTHONS, key=lambda version: int(version.partition(".")[2])) for pick in (min, max))
+OWN = ("unshare", "-n")
 WAYS: dict[str, Way] = {"namespace": in_namespace}
 if os.geteuid() == 0:
-    WAYS["pipes"] = partial(over_pipes, PYTHONS[NEWEST])
-    WAYS["guarded"] = partial(guarded, PYTHONS[OLDEST])
+    WAYS["pipes"] = partial(over_pipes, PYTHONS[NEWEST], before=OWN)
+    WAYS["guarded"] = partial(guarded, PYTHONS[OLDEST], before=OWN)
 
 
 @pytest.fixture(params=list(WAYS))
