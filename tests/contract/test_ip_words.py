@@ -20,6 +20,7 @@ from tests.contract.ways import Way, act, fire, guarded, in_namespace, over_pipe
 pytestmark = pytest.mark.namespaces
 NETWORK = """
 echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6
+echo {tried} >/proc/sys/net/ipv6/conf/default/accept_dad
 ip link set lo up
 ip link add lab0 type veth peer lab1
 ip address add 10.7.0.1/24 dev lab0
@@ -64,7 +65,7 @@ async def looks(session: Session) -> str:
 
 
 async def settled(session: Session, wanted: Callable[[str], bool]) -> str:
-    """What it looks like when that is as ``wanted``, or at last: the kernel tries an address before it takes it."""
+    """What it looks like when that is as ``wanted``, or at last."""
     shown = ""
     for _ in range(LOOKS):
         shown = await looks(session)
@@ -80,13 +81,17 @@ def _is_steady(shown: str) -> bool:
     return "tentative" not in shown and len(own) == 3 and sum("state UP" in line for line in links) == 2
 
 
-def changed(way: Way, *lines: str) -> tuple[str, str, str, list[dict], dict]:
-    """Do these lines one after another: what was before, then, and after the end; the results, and what was undone."""
+def changed(way: Way, *lines: str, tried: bool = False) -> tuple[str, str, str, list[dict], dict]:
+    """Do these lines one after another: what was before, then, and after the end; the results, and what was undone.
+
+    ``tried``: the kernel tries an address for a second or two before it takes it (RFC 4862, section 5.4).
+    """
 
     async def body() -> tuple[str, str, str, list[dict], dict]:
         async with asyncio.timeout(60), way() as session:
             changes = [act(f"{index}", "ip", words=line.split()) for index, line in enumerate(lines)]
-            net, look = (act(key, "run", argv=["/bin/sh", "-ec", script]) for key, script in (("net", NETWORK), ("look", LOOK)))
+            scripts = {"net": NETWORK.format(tried=int(tried)), "look": LOOK}
+            net, look = (act(key, "run", argv=["/bin/sh", "-ec", script]) for key, script in scripts.items())
             await prepare(session, net, look, *changes)
             (made,) = await fire(session, "net")
             assert (made["value"], made["stderr"]) == (0, "")
@@ -131,6 +136,14 @@ def test_a_change_is_made_and_taken_back(way: Way, lines: list[str]) -> None:
     assert [result.get("message") for result in results if result["status"] != "done"] == []
     assert then != before
     assert told["not_undone"] == []
+    assert after == before
+
+
+def test_addresses_that_are_tried_first_come_back_too(way: Way) -> None:
+    lines = ["link set lab0 down", "link set lab0 up", "link set dev lab1 down"]
+    before, then, after, results, told = changed(way, *lines, tried=True)
+    assert ([result["status"] for result in results], told["not_undone"]) == (["done"] * 3, [])
+    assert then != before
     assert after == before
 
 
