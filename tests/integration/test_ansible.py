@@ -51,6 +51,7 @@ def check(path, folder):
     flat.write_text(yaml.safe_dump({"all": {"hosts": merged}}, sort_keys=False))
     assert [stripped(machine) for machine in ours.machines] == [stripped(machine) for machine in load_inventory(flat).machines]
     assert {name: set(hosts) for name, hosts in ours.groups.items()} == {name: members(listed, name) for name in ours.groups}
+    assert set(merged) == members(listed, "all") != set()
     return listed
 
 

@@ -139,8 +139,15 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.engine.part._CUT_S", 0.05)
 
 
+def complete(tmp_path: Path) -> set[str]:
+    """The hosts whose captures a check may rely on."""
+    record = json.loads((tmp_path / "runs" / "x" / "latest" / "record.json").read_text())
+    return {capture["host"] for capture in record["captures"] if capture.get("complete")}
+
+
 def test_an_honest_one_passes(tmp_path: Path) -> None:
     assert run(tmp_path, honest).value is Value.PASSED
+    assert complete(tmp_path) == set(HOSTS)
 
 
 @pytest.mark.parametrize("evil", EVIL, ids=lambda value: repr(value)[:30])
@@ -151,13 +158,19 @@ def test_an_evil_report_is_no_pass(tmp_path: Path, evil: Any) -> None:
     assert run(tmp_path, answer).value in (Value.ERROR, Value.FAILED)
 
 
+ASIDE = (protocol.PREPARE, protocol.ENVIRONMENT, protocol.SEAL)
+"""Nothing that the plan expects rests on these answers: it asks for no segment."""
+
+
 @pytest.mark.parametrize("word", [protocol.PREPARE, protocol.CAPTURE, protocol.ENVIRONMENT, protocol.SEAL, protocol.FINISH, protocol.BEAT])
 @pytest.mark.parametrize("evil", EVIL, ids=lambda value: repr(value)[:30])
 def test_an_evil_answer_ends_nothing_but_the_run(tmp_path: Path, word: str, evil: Any) -> None:
     def answer(frame: dict[str, Any]) -> list[bytes] | None:
         return [json.dumps({"id": frame["id"], "ok": evil}).encode()] if frame["ask"] == word else None
 
-    run(tmp_path, answer)
+    report = run(tmp_path, answer)
+    assert report.value is Value.ERROR or word in ASIDE
+    assert complete(tmp_path) <= ({"romeo"} if word == protocol.SEAL else set(HOSTS))
 
 
 PACKETS = base64.b64encode(b"\xd4\xc3\xb2\xa1 no capture").decode()

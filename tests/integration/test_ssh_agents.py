@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
-from orchestrator.connectors.ssh import Connections, handshake
+from orchestrator.connectors.ssh import Connections, dialing, handshake
 from orchestrator.errors import AgentLost, Unreachable
 from orchestrator.model.inventory import Machine
 from tests.integration.sshd import LOOPBACK, USER, Server, make_key
@@ -138,7 +138,7 @@ def test_a_chain_of_bastions_is_read_from_the_configuration_with_every_name_in_i
 
 def test_a_configuration_file_of_the_inventory_is_read_instead_of_the_usual_one(sshd: Make, home: Path, tmp_path: Path) -> None:
     server = sshd("a")
-    (home / ".ssh" / "config").write_text("Host *\n  Port 1\n")
+    (home / ".ssh" / "config").write_text("Host *\n  Port 1\n  HostKeyAlias of-nobody\n")
     config = tmp_path / "ssh_config"
     config.write_text(f"Host node7\n  HostName {LOOPBACK}\n  Port {server.port}\n  User {USER}\n  IdentityFile {server.key}\n")
 
@@ -146,6 +146,7 @@ def test_a_configuration_file_of_the_inventory_is_read_instead_of_the_usual_one(
         await agent(connections, Machine(name="node7", python=sys.executable, ssh_config=(str(config),), known_hosts=both(server)))
 
     run(body)
+    assert server.logins() == 1
 
 
 def test_the_key_of_a_bastion_is_verified_too(sshd: Make) -> None:
@@ -363,18 +364,27 @@ def test_thirty_connections_to_one_server_stay_below_its_limit(sshd: Make) -> No
     assert "drop connection" not in server.log.read_text()
 
 
-def test_a_machine_that_boots_is_waited_for(sshd: Make) -> None:
+def test_a_machine_that_boots_is_waited_for(sshd: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     server = sshd("a")
     server.close()
     server.log.unlink()
+    once, tries = dialing.Dialer._once, []
+
+    async def tried(dialer: dialing.Dialer, route: Any) -> dialing.Line:
+        """Nothing listens at the first try; afterwards the machine is there."""
+        tries.append(server.process is not None)
+        try:
+            return await once(dialer, route)
+        finally:
+            if not tries[-1]:
+                server.start()
 
     async def body(connections: Connections) -> None:
-        waiting = asyncio.ensure_future(agent(connections, here(server)))
-        await asyncio.sleep(0.3)
-        server.start()
-        await waiting
+        await agent(connections, here(server))
 
+    monkeypatch.setattr(dialing.Dialer, "_once", tried)
     run(body)
+    assert (tries, server.logins()) == ([False, True], 1)
 
 
 def test_a_machine_that_is_not_there_is_told_with_how_often_it_was_tried(sshd: Make) -> None:

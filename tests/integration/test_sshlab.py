@@ -187,14 +187,19 @@ def test_a_full_disk_is_one_machines_alone(sshlab):
 
 
 def test_a_process_is_frozen_thawed_and_killed(sshlab):
-    machine = sshlab("two-hosts").machines["romeo"]
-    machine.run(["bash", "-c", "sleep 4321 >/dev/null 2>&1 &"])
+    machine, other = (sshlab("two-hosts").machines[name] for name in ("romeo", "juliet"))
+    for each in (machine, other):
+        each.run(["bash", "-c", "sleep 4321 >/dev/null 2>&1 &"])
     (frozen,) = machine.freeze("sleep 4321")
     wait_until(lambda: machine.processes("sleep 4321")[0].state == "T", "it is not stopped")
+    assert [one.state for one in other.processes("sleep 4321")] == ["S"]
     machine.thaw("sleep 4321")
     wait_until(lambda: machine.processes("sleep 4321")[0].state == "S", "it is still stopped")
     machine.kill(frozen.pid)
     machine.wait_for_processes("sleep 4321", gone=True)
+    (alive,) = other.processes("sleep 4321")
+    other.kill(alive.pid)
+    other.wait_for_processes("sleep 4321", gone=True)
 
 
 def test_a_cut_connection_is_silent_and_lives_on_when_it_is_mended(sshlab):
