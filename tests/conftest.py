@@ -26,13 +26,11 @@ if (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked ``demand`` runs only when ``-m`` names it."""
+    """What is marked ``demand`` is left out unless ``-m`` names it: skipped is only what this machine cannot do."""
     if "demand" in (config.option.markexpr or ""):
         return
-    skip = pytest.mark.skip(reason="on demand: pytest -m demand")
-    for item in items:
-        if item.get_closest_marker("demand"):
-            item.add_marker(skip)
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("demand")])
+    items[:] = [item for item in items if not item.get_closest_marker("demand")]
 
 
 def interpreters() -> dict[str, str]:
