@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,21 @@ MUTANTS: dict[str, list[dict[str, str]]] = yaml.safe_load((Path(__file__).parent
 EACH = [(name, number) for name, mutants in MUTANTS.items() for number in range(len(mutants))]
 
 
-def run(files: list[Path], runs: Path) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "orchestrator", "run", *map(str, files), "--jobs", "4", "--json", "--runs", str(runs)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)["runs"]
+Process = subprocess.Popen[str]
 
 
-@pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return run([ROOT / "scenarios" / f"{name}.yaml" for name in SCENARIOS], tmp_path_factory.mktemp("originals"))
+def start(files: list[Path], runs: Path) -> Process:
+    words = [sys.executable, "-m", "orchestrator", "run", *map(str, files), "--jobs", "4", "--json", "--runs", str(runs)]
+    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.fixture(scope="module")
-def mutated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
-    folder = tmp_path_factory.mktemp("mutants")
+def ended(process: Process) -> list[dict[str, Any]]:
+    out, err = process.communicate(timeout=600)
+    assert out, err
+    return json.loads(out)["runs"]
+
+
+def mutants(folder: Path) -> list[Path]:
     files = []
     for name, number in EACH:
         mutant = MUTANTS[name][number]
@@ -48,8 +44,30 @@ def mutated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace(mutant["replace"], mutant["by"], 1))
         files.append(path)
+    return files
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Process, Process]]:
+    """The runs of the scenarios as they are, of which one waits for a minute, and beside them those of the mutants."""
+    folder = tmp_path_factory.mktemp("scenarios")
+    files = [ROOT / "scenarios" / f"{name}.yaml" for name in SCENARIOS]
+    processes = (start(files, folder / "originals"), start(mutants(folder), folder / "mutants"))
+    yield processes
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def originals(begun: tuple[Process, Process]) -> list[dict[str, Any]]:
+    return ended(begun[0])
+
+
+@pytest.fixture(scope="module")
+def mutated(begun: tuple[Process, Process]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for report in run(files, folder / "runs"):
+    for report in ended(begun[1]):
         found.setdefault(_file_of(report), []).append(report)
     return found
 
