@@ -18,7 +18,9 @@ from orchestrator.loading import load_inventory
 from orchestrator.model.inventory import Machine
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
 from tests.e2e.conftest import Controller
-from tests.integration.program import scenario
+from tests.integration.program import scenario, wait_until
+from tests.sshlab.machines import Machine as Host
+from tests.sshlab.machines import Process
 
 pytestmark = pytest.mark.namespaces
 TEXT = """
@@ -94,11 +96,16 @@ async def told_by_its_guardian(connections: Connections, machine: Machine) -> No
             return
 
 
+def of(controller: Controller) -> Machine:
+    """Romeo, as the inventory has it."""
+    return next(one for one in load_inventory(controller.inventory).machines if one.name == "romeo")
+
+
 @asynccontextmanager
 async def agent(controller: Controller) -> AsyncIterator[Session]:
     """The agent of romeo, which was taken for a run."""
     connections = Connections()
-    machine = next(one for one in load_inventory(controller.inventory).machines if one.name == "romeo")
+    machine = of(controller)
     try:
         session = await (await connections.to(machine)).start_agent("romeo", root=True)
         session.prove = lambda: connections.prove(machine)
@@ -143,3 +150,57 @@ def test_plumbing_that_cuts_it(two_hosts: Controller, which: str, way: str) -> N
     assert " ".join(words) in told
     assert "cut the control connection" in told
     assert "taken back" in told or "takes it back" in told
+
+
+def of_sessions(machine: Host) -> set[int]:
+    """The sshd processes there that serve a connection."""
+    return {one.pid for one in machine.processes("sshd: ") if "[listener]" not in " ".join(one.argv)}
+
+
+def pythons(machine: Host) -> list[Process]:
+    """What was launched there: guardians, agents, and who stayed behind from a guardian."""
+    return [one for one in machine.processes("import os,_signal") if one.argv[0].endswith("python3")]
+
+
+async def one_run(connections: Connections, machine: Machine) -> None:
+    """An agent that takes the machine, alters nothing, and leaves in good order; the connection stays."""
+    session = await (await connections.to(machine)).start_agent("romeo", root=True)
+    await session.ask(protocol.GUARD, run="c07", who="alice@laptop")
+    await session.ask(protocol.FINISH)
+    await session.leave()
+
+
+def test_a_connection_that_is_cut_after_the_end_does_not_stay(two_hosts: Controller) -> None:
+    romeo = two_hosts.lab.machines["romeo"]
+
+    async def whole() -> None:
+        theirs, ours = Connections(), Connections()
+        await theirs.to(of(two_hosts))
+        others = of_sessions(romeo)
+        await one_run(ours, of(two_hosts))
+        assert of_sessions(romeo) > others
+        two_hosts.lab.cut("romeo")
+        try:
+            await asyncio.to_thread(wait_until, lambda: of_sessions(romeo) == others, 30)
+        finally:
+            two_hosts.lab.mend("romeo")
+        await theirs.close()
+        await ours.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 40))
+
+
+def test_a_connection_that_serves_the_next_run_is_left_to_it(two_hosts: Controller) -> None:
+    romeo = two_hosts.lab.machines["romeo"]
+
+    async def whole() -> None:
+        connections = Connections()
+        await one_run(connections, of(two_hosts))
+        serving = of_sessions(romeo)
+        session = await (await connections.to(of(two_hosts))).start_agent("romeo", root=True)
+        await asyncio.to_thread(wait_until, lambda: len(pythons(romeo)) == len(("guardian", "agent")), 30)
+        assert of_sessions(romeo) == serving
+        await session.leave()
+        await connections.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 40))
