@@ -15,7 +15,7 @@ from orchestrator.connectors.session import Session
 from orchestrator.connectors.ssh import Connections
 from orchestrator.errors import AgentError
 from orchestrator.loading import load_inventory
-from orchestrator.model.inventory import Machine
+from orchestrator.model.inventory import LeftRun, Machine
 from orchestrator.testbeds.machines.cleaning import ask_to_clean
 from tests.e2e.conftest import Controller
 from tests.integration.program import scenario, wait_until
@@ -204,3 +204,75 @@ def test_a_connection_that_serves_the_next_run_is_left_to_it(two_hosts: Controll
         await connections.close()
 
     asyncio.run(asyncio.wait_for(whole(), 40))
+
+
+TOOL = "$(readlink -f $(command -v iptables))"
+HANGING = {
+    "a tool that hangs": (
+        "true",
+        f"printf '#!/bin/sh\\nexec sleep 600\\n' > /run/hangs; chmod 755 /run/hangs; mount --bind /run/hangs {TOOL}",
+        f"umount {TOOL}; rm /run/hangs",
+    ),
+    "a lock that somebody holds": (
+        f"mount --bind $(readlink -f $(command -v iptables-legacy)) {TOOL}",
+        "setsid flock /run/xtables.lock sleep 611 >/dev/null 2>&1 &",
+        "pkill -f 'sleep 611'",
+    ),
+}
+"""By what undos are kept: what is done before the run, in the midst of it, and at last."""
+ALTERED = [
+    {"do": "sysctl", "values": {"net.ipv4.tcp_sack": 0}},
+    *(
+        {"do": "iptables", "tool": "iptables", "words": f"-A INPUT -p tcp --dport {port} -j DROP".split(), "name": f"r{port}"}
+        for port in range(80, 85)
+    ),
+]
+
+
+@pytest.mark.parametrize("how", HANGING)
+def test_undos_that_hang_do_not_keep_the_others_when_the_connection_is_cut_too(two_hosts: Controller, how: str) -> None:
+    romeo = two_hosts.lab.machines["romeo"]
+    begin, hang, let_go = (["sh", "-c", text] for text in HANGING[how])
+    if "legacy" in begin[-1] and romeo.run(["sh", "-c", "command -v iptables-legacy"]).returncode:
+        pytest.skip("this machine has no iptables-legacy, which is the one that takes a lock")
+    sack = ["sysctl", "-n", "net.ipv4.tcp_sack"]
+    before = romeo.run(sack).stdout
+
+    async def whole() -> LeftRun:
+        async with asyncio.timeout(100):
+            connections = Connections()
+            session = await (await connections.to(of(two_hosts))).start_agent("romeo", root=True)
+            await session.ask(protocol.GUARD, run="c07", who="alice@laptop")
+            actions = [
+                {"id": str(at), "timeout_ns": 9_000_000_000, "name": one.get("name"), "action": one} for at, one in enumerate(ALTERED)
+            ]
+            await session.ask(protocol.PREPARE, run="c07", actions=actions)
+            results = await session.ask(protocol.FIRE, actions=[one["id"] for one in actions])
+            assert {result["status"] for result in results} == {"done"}
+            assert romeo.run(sack).stdout != before
+            assert romeo.run(hang).returncode == 0
+            two_hosts.lab.cut("romeo")
+            try:
+                await asyncio.to_thread(wait_until, lambda: romeo.run(sack).stdout == before and not pythons(romeo), 30)
+            finally:
+                two_hosts.lab.mend("romeo")
+                romeo.run(let_go)
+            journal = (romeo.files / "run/orchestrate/c07.journal").read_text()
+            (ended,) = (told for line in journal.splitlines() if "ended" in (told := json.loads(line)))
+            assert (len(ended["not_undone"]), ended["undone"][-1:]) == (len(ALTERED) - 1, ["net.ipv4.tcp_sack = 1"])
+            await connections.close()
+            again = Connections()
+            cleaner = await (await again.to(of(two_hosts))).start_agent("romeo", root=True)
+            (run,) = (await ask_to_clean(cleaner, "")).runs
+            await cleaner.leave()
+            await again.close()
+            return run
+
+    assert romeo.run(begin).returncode == 0
+    try:
+        run = asyncio.run(whole())
+    finally:
+        romeo.run(["sh", "-c", f"umount {TOOL}; rm -f /run/xtables.lock"])
+    assert "the controller was silent" in run.reason
+    assert len([text for text in run.undone if "--dport" in text]) == len(ALTERED) - 1
+    assert run.not_undone == ()
