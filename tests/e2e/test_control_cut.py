@@ -71,6 +71,27 @@ steps:
 """
 
 
+DOWN = """
+topology: two-hosts
+steps:
+  - {host: romeo, ip: link set ens3 down}
+  - {host: romeo, call: sock = socket.socket()}
+expect:
+  - path: {socket: sock, host: romeo, states: [CLOSED]}
+"""
+
+
+def test_the_interface_of_the_control_connection_set_down(two_hosts: Controller) -> None:
+    done = two_hosts.run("run", *two_hosts.i, scenario(two_hosts.folder, "down", DOWN), "--json")
+    assert done.code == 3, done
+    report = json.loads(done.out)["runs"][0]
+    assert (report["value"], report["status"]) == ("error", "error")
+    assert {verdict["value"] for verdict in report["verdicts"]} <= {"error", "inconclusive", "skipped"}
+    assert "ip link set ens3 down" in report["reason"]
+    assert "cut the control connection" in report["reason"]
+    assert "taken back" in report["reason"] or "takes it back" in report["reason"]
+
+
 def test_a_rule_that_was_taken_out_and_had_kept_the_way_open(two_hosts: Controller) -> None:
     done = two_hosts.run("run", *two_hosts.i, scenario(two_hosts.folder, "door", STEPS), "--json")
     assert done.code == 3, done
