@@ -71,7 +71,8 @@ class Channel:
             return
         except OSError:
             del self._outbox[:]
-            self._on_end("the channel ended")
+            if self.source != self.sink:  # else reading tells that it ended, after the other side's last words
+                self._on_end("the channel ended")
         if self._blocked:
             self._blocked = False
             self.loop.unwatch(self.sink, self._flush)

@@ -220,11 +220,12 @@ class Host:
             yield from self.guard.sweep()
         undone: list[str] = []
         failed: list[str] = []
+        until = now_ns() + undoing.ALL_NS
         while self.undos:
             kept = self.undos.pop()
             try:
                 back = self.take_back(kept)
-                yield from back if self.guard is None else undoing.within(self.loop, back, undoing.ONE_NS)
+                yield from back if self.guard is None else undoing.within(self.loop, back, undoing.patience_ns(until))
                 undone.append(kept.undo["text"])
             except Exception as error:
                 failed.append(f"{kept.undo['text']} ({error})")

@@ -81,22 +81,29 @@ def _is_steady(shown: str) -> bool:
     return "tentative" not in shown and len(own) == 3 and sum("state UP" in line for line in links) == 2
 
 
-def changed(way: Way, *lines: str, tried: bool = False) -> tuple[str, str, str, list[dict], dict]:
+def changed(way: Way, *lines: str, theirs: str = "", first: str = "", tried: bool = False) -> tuple[str, str, str, list[dict], dict]:
     """Do these lines one after another: what was before, then, and after the end; the results, and what was undone.
 
+    What an administrator does ``first``, and in the midst of it (``theirs``), counts as before.
     ``tried``: the kernel tries an address for a second or two before it takes it (RFC 4862, section 5.4).
     """
 
     async def body() -> tuple[str, str, str, list[dict], dict]:
         async with asyncio.timeout(60), way() as session:
             changes = [act(f"{index}", "ip", words=line.split()) for index, line in enumerate(lines)]
-            scripts = {"net": NETWORK.format(tried=int(tried)), "look": LOOK}
-            net, look = (act(key, "run", argv=["/bin/sh", "-ec", script]) for key, script in scripts.items())
-            await prepare(session, net, look, *changes)
+            scripts = {"net": f"{NETWORK.format(tried=int(tried))}\n{first}", "look": LOOK, "theirs": theirs}
+            await prepare(session, *(act(key, "run", argv=["/bin/sh", "-ec", script]) for key, script in scripts.items()), *changes)
             (made,) = await fire(session, "net")
             assert (made["value"], made["stderr"]) == (0, "")
             before = await settled(session, _is_steady)
             results = [(await fire(session, change["id"]))[0] for change in changes]
+            if theirs:
+                ours = await looks(session)
+                (made,) = await fire(session, "theirs")
+                assert (made["value"], made["stderr"]) == (0, "")
+                more = set((await looks(session)).splitlines()) - set(ours.splitlines())
+                assert more
+                before = "\n".join(sorted([*before.splitlines(), *more]))
             then = await looks(session)
             told = await session.ask(protocol.FINISH)
             after = await settled(session, lambda shown: shown == before)
@@ -147,6 +154,42 @@ def test_addresses_that_are_tried_first_come_back_too(way: Way) -> None:
     assert after == before
 
 
+OURS = "route add 10.20.0.0/16 via 10.7.0.9"
+LIKE = {
+    "another metric": "ip route add 10.20.0.0/16 via 10.7.0.9 metric 100",
+    "another protocol": "ip route append 10.20.0.0/16 via 10.7.0.9 proto static",
+    "another table": "ip route add 10.20.0.0/16 via 10.7.0.9 table 77",
+    "another source": "ip route append 10.20.0.0/16 via 10.7.0.9 src 10.7.0.2",
+    "another kind": "ip route append blackhole 10.20.0.0/16",
+}
+
+
+@pytest.mark.parametrize("which", LIKE)
+def test_a_like_route_that_somebody_adds_meanwhile_stays(way: Way, which: str) -> None:
+    before, then, after, results, told = changed(way, OURS, theirs=LIKE[which])
+    assert [result["status"] for result in results] == ["done"]
+    assert told["not_undone"] == []
+    assert then != before
+    assert after == before
+
+
+@pytest.mark.parametrize("which", ["another metric", "another protocol", "another table", "another kind"])
+def test_a_like_route_that_was_there_stays(way: Way, which: str) -> None:
+    before, then, after, results, told = changed(way, OURS.replace("add", "append"), first=LIKE[which])
+    assert [result["status"] for result in results] == ["done"]
+    assert told["not_undone"] == []
+    assert then != before
+    assert after == before
+
+
+def test_a_like_route_of_the_newer_family_stays(way: Way) -> None:
+    theirs = "ip -6 route add 2001:db8:20::/48 via 2001:db8:7::8 metric 5"
+    before, then, after, _results, told = changed(way, "route add 2001:db8:20::/48 via 2001:db8:7::8", theirs=theirs)
+    assert told["not_undone"] == []
+    assert then != before
+    assert after == before
+
+
 def test_the_last_change_is_taken_back_first(way: Way) -> None:
     lines = ["address add 10.21.0.1/16 dev lab0", "route add 10.22.0.0/16 via 10.21.0.9", "link set lab0 mtu 1300"]
     told = changed(way, *lines)[-1]
@@ -168,6 +211,8 @@ def test_the_last_change_is_taken_back_first(way: Way) -> None:
         ("link set lab0 mtu much", "nobody knows how to take this back"),
         ("route add 10.20.0.0/16 nexthop via 10.7.0.9", "nobody knows how to take this back"),
         ("-6 route append 2001:db8:9::/48 via 2001:db8:7::8", "there is such a route already"),
+        ("route append 10.9.0.0/16 via 10.7.0.9", "there is such a route already"),
+        ("route add 10.20.0.0/16 via 10.7.0.9 met 5", "write metric instead of met"),
         ("route add 10.9.0.0/16 via 10.7.0.7", "there is such a route already"),
         ("route del 10.99.0.0/16", "there is no such route"),
         ("route add 10.20.0.0/16 via 192.0.2.1", "Nexthop has invalid gateway"),

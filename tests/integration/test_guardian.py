@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.agent import protocol
-from orchestrator.agent.safety.processes import descendants
+from orchestrator.agent.safety.processes import descendants, since
 from orchestrator.errors import AgentError, AgentLost, Unreachable
 from tests.integration.machine import PYTHON, Machine, Started, act, live, rule
+from tests.integration.program import wait_until
 
 pytestmark = [
     pytest.mark.namespaces,
@@ -214,6 +215,28 @@ def test_controller_gone() -> None:
         (told,) = (await asked(machine))["runs"]
         assert told["reason"] == "the channel ended"
         assert len(told["undone"]) > len(EVERYTHING)
+
+    live(body)
+
+
+def test_a_change_that_was_about_to_be_made_is_not_undone_after_what_was_made_before() -> None:
+    """Its guardian has its undo, which would switch off what was off at that moment, and the agent left before it knew."""
+
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        on_again = act("1", "offload", values={"tso": True}, interfaces=["eth1"])
+        await started.prepare(on_again, offload={"tso": False}, interfaces=["eth1"])
+        assert "offloads" in machine.changed()
+        started.process.send_signal(signal.SIGSTOP)
+        firing = asyncio.ensure_future(started.fire("1"))
+        await asyncio.sleep(0)  # it is asked
+        started.session.close()
+        await asyncio.to_thread(wait_until, lambda: not since(started.agent), 30)
+        started.process.send_signal(signal.SIGCONT)
+        with pytest.raises(AgentLost):
+            await firing
+        assert await started.ended() is None
+        assert machine.changed(but_outcomes=True) == {}
 
     live(body)
 

@@ -84,11 +84,18 @@ class Guard:
     def remember(self, undo: Undo) -> Steps[int]:
         """Have the guardian and its journal know an undo, as a task; gives its number.
 
+        Who does not hear that they do will not make the change, and an undo of a change that was not made must not stay: it would set
+        what it found, after all that was made before has been taken back.
+
         :raises ChangeRefused: they do not.
         """
         self._serial += 1
         number = self._serial
-        yield from self._ask("remember", ANSWER_NS, number=number, undo=undo)
+        try:
+            yield from self._ask("remember", ANSWER_NS, number=number, undo=undo)
+        except Exception:
+            self.forget(number)
+            raise
         return number
 
     def forget(self, number: int) -> None:

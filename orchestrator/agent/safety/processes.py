@@ -7,6 +7,7 @@ Nothing here knows undos. The surprising fact: a daemon that forked twice is nob
 from __future__ import annotations
 
 import os
+import time
 
 from orchestrator.agent.lean import signal
 from orchestrator.agent.loop import now_ns
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 LABEL = "ORCHESTRATE_RUN"
 END_NS = 4_000_000_000
+CLOSED_NS = 10_000_000_000
+"""How long a controller may keep a connection with no agent at its end; it makes another one where it needs one again."""
+_CLOSING_S = 0.05
 _PAUSE_NS = 3_000_000
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -70,17 +74,51 @@ def go_on(pid: int) -> None:
 
 
 def let_go(*, cut_off: bool) -> None:
-    """Leave nothing waiting for us. ``cut_off``: nor the sshd(8) above us, which else waits until TCP gives the dead connection up."""
-    above = os.getppid()
-    go_on(above)
-    while cut_off and above > 1:
-        if _name(above).startswith("sshd"):
-            try:
-                os.kill(above, signal.SIGTERM)
-            except OSError:
-                pass
+    """Leave nothing waiting for us. ``cut_off``: nor the sshd(8) that serves us, which else waits until TCP gives the dead connection up.
+
+    Where the controller is still heard of, somebody stays who sees to it that it closes the connection, or comes back over it.
+    """
+    go_on(os.getppid())
+    server, session = _server()
+    if cut_off:
+        _hang_up(server)
+    elif server and os.fork() == 0:
+        try:
+            _see_it_closed(server, session)
+        finally:
+            os._exit(0)
+
+
+def _server() -> tuple[dict[str, int], int]:
+    """The sshd that serves our channel and no other, and its child that led to us; nobody where we were not started so.
+
+    There is at most sudo(8) between, because whatever shell there was has become what it was to run (see ``launch``): whoever is farther
+    away serves a person.
+    """
+    session, above = os.getpid(), os.getppid()
+    while _name(above) == "sudo":
+        session, above = above, parent(above)
+    return (who(above), session) if above > 1 and _name(above).startswith("sshd") else ({}, 0)
+
+
+def _hang_up(server: dict[str, int]) -> None:
+    if lives(server):
+        try:
+            os.kill(server["pid"], signal.SIGTERM)
+        except OSError:
+            pass
+
+
+def _see_it_closed(server: dict[str, int], session: int) -> None:
+    """Wait until our sshd has gone, or has another session, whose guardian does the same; end it when neither comes about in time."""
+    os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    until = now_ns() + CLOSED_NS
+    while lives(server) and set(_how_to_list_children(server["pid"])(server["pid"])) <= {session}:
+        if now_ns() > until:
+            _hang_up(server)
             return
-        above = parent(above)
+        time.sleep(_CLOSING_S)
 
 
 def _name(pid: int) -> str:
@@ -107,7 +145,7 @@ def _all() -> list[int]:
 
 def descendants(root: int) -> list[int]:
     """Everything that descends from ``root`` and has not ended."""
-    children = _children_of if os.path.exists(f"/proc/{root}/task/{root}/children") else _found_children()
+    children = _how_to_list_children(root)
     found: list[int] = []
     parents = [root]
     while parents:
@@ -115,6 +153,10 @@ def descendants(root: int) -> list[int]:
         found += born
         parents += born
     return found
+
+
+def _how_to_list_children(pid: int) -> Callable[[int], list[int]]:
+    return _children_of if os.path.exists(f"/proc/{pid}/task/{pid}/children") else _found_children()
 
 
 def _children_of(pid: int) -> list[int]:

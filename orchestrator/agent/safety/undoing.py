@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     Undo = dict[str, Any]
 
 ONE_NS = 4_000_000_000
-ALL_NS = 8_000_000_000
+ALL_NS = 6_000_000_000
+"""Twice this, for the agent and then its guardian, and the silence before it, is less than half a minute."""
 LEAST_NS = 300_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 FOLDER = "orchestrate-"
@@ -59,12 +60,17 @@ def all_back(loop: Loop, undos: dict[int, Undo], forget: Callable[[int], object]
     for number in sorted(undos, reverse=True):
         undo = undos[number]
         try:
-            yield from within(loop, carry_out(loop, undo), max(LEAST_NS, min(ONE_NS, until - now_ns())))
+            yield from within(loop, carry_out(loop, undo), patience_ns(until))
             forget(number)
             undone.append(undo["text"])
         except Exception as error:
             failed.append(f"{undo.get('text', undo)} ({error})")
     return undone, failed
+
+
+def patience_ns(until_ns: int) -> int:
+    """How long one undo may take, where all of them should be done ``until_ns``."""
+    return max(LEAST_NS, min(ONE_NS, until_ns - now_ns()))
 
 
 class _News:
