@@ -86,15 +86,31 @@ def test_machines_behind_a_bastion_share_its_connection_and_a_proof_opens_only_a
     (home / ".ssh" / "config").write_text(f"Host {LOOPBACK}\n  IdentityFile {gate.key}\n")
 
     async def body(connections: Connections) -> None:
-        machines = [
-            here(server, f"node{number}", jump=jump, known_hosts=both(gate, server)) for number, server in enumerate((first, second))
-        ]
+        known = both(gate, first, second)
+        machines = [here(server, f"node{number}", jump=jump, known_hosts=known) for number, server in enumerate((first, second))]
         await asyncio.gather(*(agent(connections, machine) for machine in machines))
         await connections.prove(machines[0])
 
     run(body)
     assert [server.connections() for server in (gate, first, second)] == [1, 2, 1]
     assert [server.logins() for server in (gate, first, second)] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("which", ["known_hosts", "keys"])
+def test_a_machine_reaches_its_bastion_by_its_own_files_alone(sshd: Make, tmp_path: Path, which: str) -> None:
+    gate = sshd("gate")
+    first, second = sshd("a", key=gate.key), sshd("b", key=gate.key)
+    known = both(gate, first, second)
+    other = {"known_hosts": known[1:]} if which == "known_hosts" else {"keys": (str(make_key(tmp_path / "other")),)}
+    usual = {"jump": (f"{USER}@{LOOPBACK}:{gate.port}",), "known_hosts": known}
+
+    async def body(connections: Connections) -> None:
+        await connections.to(here(first, "node1", **usual))
+        with pytest.raises(Unreachable, match=rf"^node2: .*bastion {LOOPBACK} .*(is not known|does not let)"):
+            await connections.to(here(second, "node2", **{**usual, **other}))
+
+    run(body)
+    assert (gate.logins(), second.connections()) == (1, 0)
 
 
 def test_a_chain_of_bastions_is_read_from_the_configuration_with_every_name_in_it(sshd: Make, home: Path) -> None:

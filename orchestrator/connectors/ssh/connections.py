@@ -75,6 +75,9 @@ class Connections:
         await asyncio.gather(*(put_down(task) for task in self._lines.values()))
         self._lines.clear()
         await self._dialer.close()
+        if self._packing is not None:  # where the first handshake failed it may go on
+            self._packing.cancel()
+            await asyncio.wait([self._packing])
 
 
 def _alive(task: asyncio.Task[Line]) -> bool:

@@ -7,8 +7,8 @@ import socket
 import asyncssh
 import pytest
 
+from orchestrator.connectors.known_hosts import Held
 from orchestrator.connectors.ssh.handshake import Handshake
-from orchestrator.connectors.ssh.hostkeys.known import Held
 from orchestrator.connectors.ssh.refusals import refused
 from orchestrator.connectors.ssh.routes import Leg
 
