@@ -186,7 +186,7 @@ def test_one_that_fails_does_not_stop_the_others(lab):
     found = {one["machine"]: one for one in json.loads(done.stdout)}
     assert (found["free"]["result"], found["free"]["packages"]) == ("installed", ["lsof", "psmisc"])
     assert "is not known: it shows the ED25519 key SHA256:" in found["stranger"]["text"]
-    assert "sudo asks for a password" in found["locked"]["text"]
+    assert "this user may not use sudo" in found["locked"]["text"]
     assert "did not do what it was asked: it said 'This account is currently not available.'" in found["closed"]["text"]
     assert "not let in" in found["refused"]["text"]
     assert "free: $ env DEBIAN" in done.stderr

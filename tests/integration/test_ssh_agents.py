@@ -252,6 +252,12 @@ def test_what_sudo_refuses_is_told_with_the_line_that_allows_it(sshd: Make) -> N
 
 
 @needs_root
+def test_who_has_no_right_at_all_is_not_told_of_a_password(sshd: Make) -> None:
+    _server, machine = by_student(sshd, "root ALL=(ALL) ALL")
+    assert trouble(machine, root=True).startswith(f"node7: {STUDENT} may not use sudo there: write `{STUDENT} ALL=")
+
+
+@needs_root
 def test_sudo_that_wants_a_terminal_is_told(sshd: Make) -> None:
     _server, machine = by_student(sshd, f"Defaults requiretty\n{STUDENT} ALL=(ALL) NOPASSWD: ALL")
     assert "sudo wants a terminal there (requiretty)" in trouble(machine, root=True)

@@ -25,7 +25,7 @@ _PASSING_TEXTS = ("connection refused", "connection timed out", "no route to hos
 _NO_SUCH_NAME = ("name or service not known", "no address associated", "unknown host", "name resolution")
 _ADVICE = {
     errno.ECONNREFUSED: "nothing listens there, or a firewall says so; is it the right port, and is sshd running?",
-    errno.ETIMEDOUT: "no answer; is it up, and does a firewall let port 22 through?",
+    errno.ETIMEDOUT: "is it up, and does a firewall let its port through?",
     errno.EHOSTUNREACH: "is it up?",
 }
 PENALTY = "its sshd drops new connections: too many at once (MaxStartups), or a penalty for earlier failures (PerSourcePenalties)"

@@ -167,6 +167,8 @@ class _Reached:
             raise TestbedError("programs are installed by root, and the inventory says ansible_become: false")
         if not self.look.sudo:
             raise TestbedError("programs are installed by root, and there is no sudo: log in as root (ansible_user)")
+        if self.look.sudo == "denied":
+            raise TestbedError("programs are installed by root, and this user may not use sudo: let it (visudo), or log in as another")
         if self.look.sudo == "asks" and password is None:
             raise TestbedError("sudo asks for a password, and nobody is here to give it: call this at a terminal")
 
