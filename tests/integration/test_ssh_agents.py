@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.connectors.ssh import Connections, handshake
 from orchestrator.errors import AgentLost, Unreachable
 from orchestrator.model.inventory import Machine
+from orchestrator.testbeds.machines.logins import login
 from tests.integration.sshd import LOOPBACK, USER, Server, make_key
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -146,10 +149,34 @@ def test_a_chain_of_bastions_is_read_from_the_configuration_with_every_name_in_i
     )
 
     async def body(connections: Connections) -> None:
-        await agent(connections, Machine(name="node7", python=sys.executable))
+        machine = Machine(name="node7", python=sys.executable)
+        await agent(connections, machine)
+        assert (await connections.to(machine)).jumps == (f"{USER}@outer:{outer.port}", f"{USER}@inner:{inner.port}")
 
     run(body)
     assert [server.logins() for server in (outer, inner, target)] == [1, 1, 1]
+
+
+def test_ssh_itself_verifies_a_bastion_that_only_the_configuration_names(sshd: Make, tmp_path: Path) -> None:
+    gate = sshd("gate")
+    target = sshd("a", key=gate.key)
+    config = tmp_path / "ssh_config"
+    config.write_text(
+        f"Host gate\n  HostName {LOOPBACK}\n  Port {gate.port}\nHost {LOOPBACK}\n  ProxyJump gate\n"
+        f"Host *\n  User {USER}\n  IdentityFile {gate.key}\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n"
+    )
+    machine = here(target, ssh_config=(str(config),), known_hosts=both(gate, target))
+    jumps: list[str] = []
+
+    async def body(connections: Connections) -> None:
+        jumps.extend((await connections.to(machine)).jumps)
+
+    run(body)
+    for known, code in ((both(gate, target), 0), (both(target), 255)):
+        words = login(replace(machine, known_hosts=known), jumps)
+        done = subprocess.run([*words, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOUND_S, check=False)
+        assert done.returncode == code, done.stderr
+    assert (gate.logins(), target.logins()) == (2, 2)
 
 
 def test_a_configuration_file_of_the_inventory_is_read_instead_of_the_usual_one(sshd: Make, home: Path, tmp_path: Path) -> None:

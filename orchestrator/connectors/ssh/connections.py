@@ -99,6 +99,12 @@ class Connection:
         """Whom the machine let in."""
         return self._legs[-1].leg.user
 
+    @property
+    def jumps(self) -> tuple[str, ...]:
+        """The bastions on the way, first one first, by the names that the configuration knows."""
+        legs = [handshake.leg for handshake in self._legs[:-1]]
+        return tuple(f"{leg.user}@{f'[{leg.asked}]' if ':' in leg.asked else leg.asked}:{leg.port}" for leg in legs)
+
     async def start_agent(self, host: str, *, root: bool) -> Session:
         """Push an agent for ``host`` and wait for its greeting. ``root``: with ``sudo -n`` unless the user is root.
 

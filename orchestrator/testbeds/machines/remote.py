@@ -85,6 +85,7 @@ class RealHosts:
     async def _survey_one(self, name: str, needs: Needs) -> LiveHost:
         machine = self._machines[name]
         connection = await self._connections.to(machine)
+        self.logins[name] = login(machine, connection.jumps)
         session = self.sessions[name] = await connection.start_agent(name, root=needs.rights or machine.configure)
         session.prove = lambda: self._connections.prove(machine)
         asked = session.ask(protocol.SURVEY, tools=needs.tools, features=needs.features, sysctls=FORWARDING, network=True)

@@ -7,8 +7,12 @@ import asyncio
 import msgspec
 import pytest
 
+from orchestrator.errors import Unreachable
+from orchestrator.model.inventory import Machine
 from orchestrator.model.record import HostRecord, RunRecord
-from orchestrator.model.topology import Topology
+from orchestrator.model.scenario import Needs
+from orchestrator.model.topology import Host, Topology
+from orchestrator.testbeds.machines.logins import login
 from orchestrator.testbeds.machines.remote import PUT_BACK, RealHosts
 
 SILENT = "its agent left: the controller was silent for 15 s"
@@ -37,3 +41,23 @@ def test_what_befell_several_hosts_alike_is_told_once(before: str, first: list[s
         f"router: {SILENT}; and its machine did not say",
     ]
     assert [host.fate for host in told.hosts] == [PUT_BACK, PUT_BACK, ""]
+
+
+class Ways:
+    """Leads by a bastion to machines that run nothing."""
+
+    jumps = ("me@gate:22",)
+
+    async def to(self, _machine: Machine) -> Ways:
+        return self
+
+    async def start_agent(self, host: str, *, root: bool) -> None:
+        raise Unreachable(host, f"no agent ({root})")
+
+
+def test_a_person_goes_by_the_bastions_that_the_run_went_by() -> None:
+    machine = Machine(name="node7")
+    hosts = RealHosts(Ways(), {"romeo": machine}, Topology(name="t", hosts=(Host(name="romeo"),), networks=()), "ipv4", "r")  # type: ignore[arg-type]
+    with pytest.raises(Unreachable):
+        asyncio.run(hosts.survey(Needs()))
+    assert hosts.logins == {"romeo": login(machine, Ways.jumps)}
