@@ -106,7 +106,7 @@ class Overdue(AgentError):
 
 
 class HostErrors(OrchestratorError):
-    """Several hosts failed at once; holds every host's result, ``None`` where it went well. What several have in common is said once."""
+    """Several hosts failed at once: a line for each, or for all that have it in common. Holds every result, ``None`` where it went well."""
 
     def __init__(self, results: Mapping[str, OrchestratorError | None]) -> None:
         self.results = dict(results)
@@ -115,7 +115,7 @@ class HostErrors(OrchestratorError):
             if error is not None:
                 who = str(getattr(error, "host", getattr(error, "machine", host)))
                 alike.setdefault(str(error).removeprefix(f"{who}: "), []).append(who)
-        super().__init__("; ".join(f"{', '.join(names)}: {text}" for text, names in alike.items()))
+        super().__init__("\n".join(f"{', '.join(names)}: {text}" for text, names in alike.items()))
 
 
 class EvidenceError(OrchestratorError):

@@ -26,8 +26,7 @@ def judge_outcome(step: int, planned: PlannedAction, ledger: Ledger) -> tuple[Ve
         return _never_began(step, planned)
     match told.status:
         case "lost":
-            reason = told.message or f"{planned.host} was lost"
-            return (_verdict(Value.ERROR, step, planned, reason=reason, witness="harness"),)
+            return (_verdict(Value.ERROR, step, planned, reason=f"{planned.host} was lost", witness="harness"),)
         case "raised" if "Unable" in told.exceptions:
             return (_verdict(Value.ERROR, step, planned, reason=told.message, witness="harness"),)
         case "timeout":

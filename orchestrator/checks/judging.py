@@ -41,9 +41,8 @@ def judge(plan: Plan, record: RunRecord, evidence: Evidence) -> Verdicts:
         skipped = Verdict(value=Value.SKIPPED, text=plan.label, reason=plan.skip or record.reason)
         return Verdicts(verdicts=(*_not_undone(record), skipped))
     court = _Court(plan, record, evidence)
-    verdicts = _of_the_run(record)
-    for step in plan.steps:
-        verdicts += court.step(step)
+    of_steps = [verdict for step in plan.steps for verdict in court.step(step)]
+    verdicts = [*_of_the_run(record, of_steps), *of_steps]
     for expectation in plan.expect:
         verdicts += court.weighed(expectation, -1, None)
     verdicts = [replace(verdict, reached=False) if _NEVER_CAME.match(verdict.reason) else verdict for verdict in verdicts]
@@ -196,11 +195,13 @@ def _text(expectation: AnyExpectation) -> str:
     return describe(expectation) if isinstance(expectation, Live) else type(expectation).__name__.removesuffix("Expectation").lower()
 
 
-def _of_the_run(record: RunRecord) -> list[Verdict]:
+def _of_the_run(record: RunRecord, of_steps: list[Verdict]) -> list[Verdict]:
     """Say first that the harness or a person cut the run short, or that a host was not left as it was found."""
     verdicts = _not_undone(record)
     if record.status == "error":
-        verdicts.append(Verdict(value=Value.ERROR, text="the run completed", reason=record.reason or "the harness could not go on"))
+        at = next((one.step for one in of_steps if one.value is Value.ERROR and one.reason and record.reason.endswith(one.reason)), None)
+        reason = record.reason if at is None else f"step {at} ended the run: see there"
+        verdicts.append(Verdict(value=Value.ERROR, text="the run completed", reason=reason or "the harness could not go on"))
     if record.status == "interrupted":
         verdicts.append(Verdict(value=Value.INCONCLUSIVE, text="the run completed", reason=record.reason or "it was interrupted"))
     return verdicts

@@ -90,6 +90,8 @@ def trust(inventory: str, limit: tuple[str, ...], *, yes: bool, replace: bool) -
     from orchestrator.cli.asking import at_terminal
     from orchestrator.connectors.ssh.hostkeys.trusting import CHANGED, KNOWN, pin
     from orchestrator.pipeline.sites import shown_keys
+    from orchestrator.reports.drawing.ink import tell, wants_colour, width_of
+    from orchestrator.reports.telling.hostkeys import render_keys
 
     machines = _chosen(inventory, limit)
     path = machines[0].known_hosts[0]
@@ -97,9 +99,8 @@ def trust(inventory: str, limit: tuple[str, ...], *, yes: bool, replace: bool) -
     while True:
         found = asyncio.run(shown_keys(machines, at_terminal()))
         fresh = [key for key in found.keys if key.state != KNOWN]
-        width = max((len(key.who) for key in found.keys), default=0)
-        for key in found.keys if not pinned else fresh:
-            click.echo(f"{key.state:<8} {key.who:<{width}} {key.label:<8} {key.fingerprint}  {key.place}  {key.stands}".rstrip())
+        if to_tell := found.keys if not pinned else fresh:
+            tell(render_keys(to_tell, wants_colour(sys.stdout), width_of(sys.stdout)), sys.stdout)
         if not fresh:
             break
         if any(key.state == CHANGED for key in fresh) and not replace:

@@ -107,7 +107,7 @@ class Lockstep:
             raise self._stopped
         status, reason = record.status, record.reason
         if troubles and status in ("completed", "failed"):
-            status, reason = "error", "; ".join(troubles)
+            status, reason = "error", "\n".join(troubles)
         return self.record(status, reason)
 
     def record(self, status: str, reason: str) -> RunRecord:

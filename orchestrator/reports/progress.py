@@ -153,7 +153,8 @@ class _Lines(_Drawn):
         for row in self._drawn(step, record):
             self._say(row)
         if record.status == "failed" and record.reason:
-            self._say(self._beneath(record.reason, Style.RED))
+            for line in record.reason.splitlines():
+                self._say(self._beneath(line, Style.RED))
 
     def make_room(self) -> None:
         """Forget what was held back: the report tells it."""

@@ -53,13 +53,12 @@ def _value(record: RunRecord, verdicts: Verdicts) -> Value:
 
 
 def notes(record: RunRecord) -> tuple[str, ...]:
-    """What this machine could not give its hosts (those that lack the same share a line), and what became of hosts that were lost."""
+    """What this machine could not give its hosts; those that lack the same share a line."""
     lacking: dict[str, list[str]] = {}
     for host in record.hosts:
         for text in host.left_out:
             lacking.setdefault(text, []).append(host.name)
-    refused = [f"{', '.join(names)}: this machine refused a view of its own: {text}" for text, names in lacking.items()]
-    return (*refused, *(f"{host.name} was lost, and asked afterwards: {host.fate}" for host in record.hosts if host.lost and host.fate))
+    return tuple(f"{', '.join(names)}: this machine refused a view of its own: {text}" for text, names in lacking.items())
 
 
 def fingerprint(kind: str, hosts: Sequence[HostRecord]) -> str:

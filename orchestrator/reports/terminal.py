@@ -46,7 +46,9 @@ def render(report: Report, colour: bool, width: int = 80, verbose: int = 0) -> s
 def _head(ink: Ink, report: Report) -> list[str]:
     """The headline, and the run's own reason where no finding tells it better."""
     bad = _to_tell(report)
-    told = any(verdict.value is Value.FAILED or report.reason in (verdict.reason, verdict.saw) for verdict in bad)
+    told = any(
+        verdict.value is Value.FAILED or report.reason.endswith(tuple(filter(None, (verdict.reason, verdict.saw)))) for verdict in bad
+    )
     needless = report.value is Value.PASSED or not report.reason or (told and report.status != _STOPPED)
     return [headline(ink, report), *([] if needless else ink.wrapped("  ", report.reason))]
 

@@ -36,12 +36,12 @@ LACKS = USERS + "dpkg --remove --force-depends lsof psmisc >/dev/null\n"
 
 
 def test_an_inventory_that_says_none_has_no_bastion_put_in_by_the_configuration(tmp_path: Path) -> None:
-    machines = pytest.importorskip("orchestrator.testbeds.preparing.machines")
+    reaching = pytest.importorskip("orchestrator.testbeds.preparing.reaching")
     config = tmp_path / "config"
     config.write_text("Host *\n  ProxyJump gate\n")
     said, unsaid = Machine(name="a", jump=("none",), ssh_config=(str(config),)), Machine(name="a", ssh_config=(str(config),))
-    assert machines.connection_to(unsaid).gateway.host == "gate"
-    assert not machines.connection_to(said).gateway
+    assert reaching.connection_to(unsaid).gateway.host == "gate"
+    assert not reaching.connection_to(said).gateway
 
 
 class Lab:
@@ -185,8 +185,8 @@ def test_one_that_fails_does_not_stop_the_others(lab):
     assert done.returncode == 3, done.stderr
     found = {one["machine"]: one for one in json.loads(done.stdout)}
     assert (found["free"]["result"], found["free"]["packages"]) == ("installed", ["lsof", "psmisc"])
-    assert "is not known: compare it, and pin it with `orchestrate trust`" in found["stranger"]["text"]
-    assert "sudo asks for a password" in found["locked"]["text"]
+    assert "is not known: it shows the ED25519 key SHA256:" in found["stranger"]["text"]
+    assert "this user may not use sudo" in found["locked"]["text"]
     assert "did not do what it was asked: it said 'This account is currently not available.'" in found["closed"]["text"]
     assert "not let in" in found["refused"]["text"]
     assert "free: $ env DEBIAN" in done.stderr
@@ -200,13 +200,49 @@ def test_a_changed_key_and_a_bastion_that_nobody_knows(lab):
     kind, text = lines[0].split()[1:]
     known.write_text(f"{lines[0]}\n[{romeo.address}]:{romeo.port} {kind} {text}\n")
     done = lab.run()
-    assert (done.returncode, "is not the one that is known" in done.stdout) == (3, True), done.stdout + done.stderr
+    assert (done.returncode, "has CHANGED: it shows the ED25519 key" in done.stdout) == (3, True), done.stdout + done.stderr
 
     known.write_text(f"{lines[1]}\n")
     done = lab.run()
     assert done.returncode == 3
     assert f"[{lab.bastion.address}]:{lab.bastion.port}" in done.stdout
     assert "is not known" in done.stdout
+
+
+@pytest.mark.parametrize("leg", ["bastion", "romeo"])
+def test_keys_are_revoked_or_vouched_for_by_authorities_on_each_leg(lab, leg):
+    romeo = lab.add("romeo", USERS)
+    lab.inventory()
+    server = lab.bastion if leg == "bastion" else romeo
+    known = lab.folder / "known_hosts"
+    whole = known.read_text()
+    line = server.known_hosts.read_text()
+
+    known.write_text(f"{whole}@revoked {line}")
+    done = lab.run()
+    assert (done.returncode, f"which {known}:3 revokes: do not connect before you know why" in done.stdout) == (3, True), done.stdout
+
+    known.write_text(whole.replace(line, f"@cert-authority {line}"))
+    done = lab.run()
+    number = 1 if leg == "bastion" else 2
+    assert (done.returncode, "is not known: it shows the ED25519 key" in done.stdout) == (3, True), done.stdout
+    assert f"certificates of the authority in {known}:{number} are not checked by `orchestrate prepare`" in done.stdout
+
+    known.write_text(f"@cert-authority {line}{whole}")
+    done = lab.run()
+    assert (done.returncode, done.stdout) == (0, "romeo  ready          nothing to do\n"), done.stdout + done.stderr
+
+
+def test_of_several_keys_a_known_one_is_asked_for(sshd, tmp_path):
+    reaching = pytest.importorskip("orchestrator.testbeds.preparing.reaching")
+    server = sshd("a", kinds=("ed25519", "ecdsa", "rsa"))
+    lines = server.known_hosts.read_text().splitlines(keepends=True)
+    for line in lines:
+        server.known_hosts.write_text(f"{line}@revoked {line.split()[0]} {' '.join(lines[lines.index(line) - 1].split()[1:])}\n")
+        way = reaching.Way(server.machine())
+        way.open()
+        assert way.run("echo here", hide=True).stdout == "here\n"
+        way.close()
 
 
 def test_at_the_question_a_person_may_stop(lab):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.agent import protocol
 from orchestrator.connectors.session import Session
 from orchestrator.connectors.ssh import Connections, dialing, handshake
 from orchestrator.errors import AgentLost, Unreachable
 from orchestrator.model.inventory import Machine
+from orchestrator.testbeds.machines.logins import login
 from tests.integration.sshd import LOOPBACK, USER, Server, make_key
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -86,15 +89,31 @@ def test_machines_behind_a_bastion_share_its_connection_and_a_proof_opens_only_a
     (home / ".ssh" / "config").write_text(f"Host {LOOPBACK}\n  IdentityFile {gate.key}\n")
 
     async def body(connections: Connections) -> None:
-        machines = [
-            here(server, f"node{number}", jump=jump, known_hosts=both(gate, server)) for number, server in enumerate((first, second))
-        ]
+        known = both(gate, first, second)
+        machines = [here(server, f"node{number}", jump=jump, known_hosts=known) for number, server in enumerate((first, second))]
         await asyncio.gather(*(agent(connections, machine) for machine in machines))
         await connections.prove(machines[0])
 
     run(body)
     assert [server.connections() for server in (gate, first, second)] == [1, 2, 1]
     assert [server.logins() for server in (gate, first, second)] == [1, 2, 1]
+
+
+@pytest.mark.parametrize("which", ["known_hosts", "keys"])
+def test_a_machine_reaches_its_bastion_by_its_own_files_alone(sshd: Make, tmp_path: Path, which: str) -> None:
+    gate = sshd("gate")
+    first, second = sshd("a", key=gate.key), sshd("b", key=gate.key)
+    known = both(gate, first, second)
+    other = {"known_hosts": known[1:]} if which == "known_hosts" else {"keys": (str(make_key(tmp_path / "other")),)}
+    usual = {"jump": (f"{USER}@{LOOPBACK}:{gate.port}",), "known_hosts": known}
+
+    async def body(connections: Connections) -> None:
+        await connections.to(here(first, "node1", **usual))
+        with pytest.raises(Unreachable, match=rf"^node2: .*bastion {LOOPBACK} .*(is not known|does not let)"):
+            await connections.to(here(second, "node2", **{**usual, **other}))
+
+    run(body)
+    assert (gate.logins(), second.connections()) == (1, 0)
 
 
 def test_a_chain_of_bastions_is_read_from_the_configuration_with_every_name_in_it(sshd: Make, home: Path) -> None:
@@ -130,10 +149,34 @@ def test_a_chain_of_bastions_is_read_from_the_configuration_with_every_name_in_i
     )
 
     async def body(connections: Connections) -> None:
-        await agent(connections, Machine(name="node7", python=sys.executable))
+        machine = Machine(name="node7", python=sys.executable)
+        await agent(connections, machine)
+        assert (await connections.to(machine)).jumps == (f"{USER}@outer:{outer.port}", f"{USER}@inner:{inner.port}")
 
     run(body)
     assert [server.logins() for server in (outer, inner, target)] == [1, 1, 1]
+
+
+def test_ssh_itself_verifies_a_bastion_that_only_the_configuration_names(sshd: Make, tmp_path: Path) -> None:
+    gate = sshd("gate")
+    target = sshd("a", key=gate.key)
+    config = tmp_path / "ssh_config"
+    config.write_text(
+        f"Host gate\n  HostName {LOOPBACK}\n  Port {gate.port}\nHost {LOOPBACK}\n  ProxyJump gate\n"
+        f"Host *\n  User {USER}\n  IdentityFile {gate.key}\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n"
+    )
+    machine = here(target, ssh_config=(str(config),), known_hosts=both(gate, target))
+    jumps: list[str] = []
+
+    async def body(connections: Connections) -> None:
+        jumps.extend((await connections.to(machine)).jumps)
+
+    run(body)
+    for known, code in ((both(gate, target), 0), (both(target), 255)):
+        words = login(replace(machine, known_hosts=known), jumps)
+        done = subprocess.run([*words, "true"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOUND_S, check=False)
+        assert done.returncode == code, done.stderr
+    assert (gate.logins(), target.logins()) == (2, 2)
 
 
 def test_a_configuration_file_of_the_inventory_is_read_instead_of_the_usual_one(sshd: Make, home: Path, tmp_path: Path) -> None:
@@ -234,6 +277,12 @@ def test_what_sudo_refuses_is_told_with_the_line_that_allows_it(sshd: Make) -> N
         f"node7: sudo asks {STUDENT} for a password there, and nobody can type one: write `{STUDENT} ALL=(ALL) NOPASSWD: ALL` "
         "in /etc/sudoers.d/lab (visudo -f), or connect as root"
     )
+
+
+@needs_root
+def test_who_has_no_right_at_all_is_not_told_of_a_password(sshd: Make) -> None:
+    _server, machine = by_student(sshd, "root ALL=(ALL) ALL")
+    assert trouble(machine, root=True).startswith(f"node7: {STUDENT} may not use sudo there: write `{STUDENT} ALL=")
 
 
 @needs_root

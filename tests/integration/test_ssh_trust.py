@@ -74,9 +74,10 @@ def test_what_is_behind_a_bastion_is_seen_once_the_bastion_is_trusted(sshd: Make
     target, ours = sshd("a", key=gate.key), tmp_path / "known_hosts"
     (home / ".ssh" / "config").write_text(f"Host {LOOPBACK}\n  IdentityFile {gate.key}\n")
     machine = target.machine(jump=(f"{LOOPBACK}:{gate.port}",), known_hosts=(str(ours),))
-    first = fetched(machine, machine)
+    other = target.machine("node8", jump=machine.jump, known_hosts=(str(ours),), keys=(str(make_key(tmp_path / "other")),))
+    first = fetched(machine, other)
     assert [key.who for key in first.keys] == [f"bastion {LOOPBACK}"]
-    assert first.behind == ("node7", "node7")
+    assert first.behind == ("node7", "node8")
     assert target.connections() == 0
     pin(str(ours), first.keys)
     second = fetched(machine)

@@ -52,7 +52,7 @@ def test_an_agents_error_names_its_host():
 def test_several_hosts_at_once_hold_every_result():
     results = {"romeo": errors.AgentLost("romeo", "gone"), "juliet": None, "router": errors.Overdue("router", "late")}
     error = errors.HostErrors(results)
-    assert str(error) == "romeo: gone; router: late"
+    assert str(error) == "romeo: gone\nrouter: late"
     assert error.results == results
     results.clear()
     assert set(error.results) == {"romeo", "juliet", "router"}
@@ -67,4 +67,4 @@ def test_a_machine_that_cannot_be_talked_with_is_named():
 def test_what_several_hosts_have_in_common_is_said_once():
     results = {name: errors.Unreachable(name, "the bastion hangs up") for name in ("romeo", "juliet")}
     told = str(errors.HostErrors({**results, "router": errors.AgentLost("router", "gone")}))
-    assert told == "romeo, juliet: the bastion hangs up; router: gone"
+    assert told == "romeo, juliet: the bastion hangs up\nrouter: gone"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 
 import asyncssh
@@ -17,7 +18,7 @@ from orchestrator.connectors.session import GREETING_S, Session
 from orchestrator.connectors.ssh.dialing import Dialer, Line, persist, put_down
 from orchestrator.connectors.ssh.handshake import SILENT_S, Handshake, closed
 from orchestrator.connectors.ssh.keys import Ask
-from orchestrator.connectors.ssh.launch import Launch, launch, why_not
+from orchestrator.connectors.ssh.launch import ASKED, Launch, launch, why_not
 from orchestrator.connectors.ssh.process import AgentProcess
 from orchestrator.connectors.ssh.refusals import Refused, readable
 from orchestrator.connectors.ssh.routes import Route, route
@@ -75,6 +76,9 @@ class Connections:
         await asyncio.gather(*(put_down(task) for task in self._lines.values()))
         self._lines.clear()
         await self._dialer.close()
+        if self._packing is not None:  # where the first handshake failed it may go on
+            self._packing.cancel()
+            await asyncio.wait([self._packing])
 
 
 def _alive(task: asyncio.Task[Line]) -> bool:
@@ -95,6 +99,12 @@ class Connection:
         """Whom the machine let in."""
         return self._legs[-1].leg.user
 
+    @property
+    def jumps(self) -> tuple[str, ...]:
+        """The bastions on the way, first one first, by the names that the configuration knows."""
+        legs = [handshake.leg for handshake in self._legs[:-1]]
+        return tuple(f"{leg.user}@{f'[{leg.asked}]' if ':' in leg.asked else leg.asked}:{leg.port}" for leg in legs)
+
     async def start_agent(self, host: str, *, root: bool) -> Session:
         """Push an agent for ``host`` and wait for its greeting. ``root``: with ``sudo -n`` unless the user is root.
 
@@ -112,7 +122,7 @@ class Connection:
             await session.greeted(GREETING_S)
         except AgentLost as lost:
             session.close()
-            text = why_not(self.machine, self.user, process) if process.left else str(lost).removeprefix(f"{host}: ")
+            text = await self._why_not(process) if process.left else str(lost).removeprefix(f"{host}: ")
             raise Unreachable(self.machine.name, text) from lost
         except BaseException as error:
             session.close()
@@ -121,6 +131,15 @@ class Connection:
                 raise Unreachable(self.machine.name, f"the agent was not begun within {GREETING_S:g} s by the login shell{said}") from error
             raise
         return session
+
+    async def _why_not(self, process: AgentProcess) -> str:
+        """Why the agent did not come up. Whom sudo does not know it asks for a password like others; of ``-v`` it tells the difference."""
+        said = ""
+        if ASKED in process.words:
+            with suppress(OSError, asyncssh.Error, TimeoutError):
+                async with asyncio.timeout(_PROCESS_S):
+                    said = str((await self._connection.run("sudo -n -v", stdin=asyncssh.DEVNULL, errors="replace")).stderr)
+        return why_not(self.machine, self.user, process, said)
 
     async def _process(self, start: Launch) -> AgentProcess:
         process = AgentProcess(start.marker, self._why_lost)

@@ -23,7 +23,7 @@ AT_ALL = 32
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 4.0
 
-Chain = tuple[tuple[str, int, str], ...]
+Place = tuple[tuple[str, int], ...]
 Line = tuple[asyncssh.SSHClientConnection, Handshake]
 T = TypeVar("T")
 
@@ -51,14 +51,17 @@ async def persist(attempt: Callable[[], Awaitable[T]], patience_s: float) -> T:
 
 
 class Dialer:
-    """Lines to servers. Those to bastions are shared: one for each chain of bastions, opened with the first machine behind it."""
+    """Lines to servers. Those to bastions are shared: one for each route, opened with the first machine behind it.
+
+    Legs that differ in known_hosts files or in keys are different routes, so no machine trusts a bastion on the word of another's files.
+    """
 
     def __init__(self, ask: Ask | None, patience_s: float) -> None:
         self._ring = KeyRing(ask)
         self._patience_s = patience_s
-        self._gates: dict[Chain, asyncio.Semaphore] = {}
+        self._gates: dict[Place, asyncio.Semaphore] = {}
         self._all = asyncio.Semaphore(AT_ALL)
-        self._bastions: dict[Chain, asyncio.Task[Line]] = {}
+        self._bastions: dict[Route, asyncio.Task[Line]] = {}
 
     async def dial(self, route: Route, patience_s: float | None = None) -> Line:
         """A new line to the end of ``route``.
@@ -69,13 +72,13 @@ class Dialer:
 
     def handshakes(self, route: Route) -> tuple[Handshake, ...]:
         """How the lines to the bastions of ``route`` are, first one first."""
-        tasks = [self._bastions.get(chain(route[:length])) for length in range(1, len(route))]
+        tasks = [self._bastions.get(route[:length]) for length in range(1, len(route))]
         return tuple(task.result()[1] for task in tasks if task is not None and _well(task))
 
     async def _once(self, route: Route) -> Line:
         keys = await self._ring.of(route[-1])
         tunnel = await self.bastion(route[:-1])
-        async with self._all, self._gates.setdefault(_server(route), asyncio.Semaphore(AT_ONE_SERVER)):
+        async with self._all, self._gates.setdefault(_place(route), asyncio.Semaphore(AT_ONE_SERVER)):
             try:
                 return await shake_hands(route[-1], keys, tunnel)
             except Refused as refusal:
@@ -91,26 +94,21 @@ class Dialer:
         """
         if not route:
             return None
-        task = self._bastions.get(chain(route))
+        task = self._bastions.get(route)
         if task is None or (task.done() and not (_well(task) and task.result()[1].lost is None)):
-            task = self._bastions[chain(route)] = asyncio.ensure_future(self.dial(route))
+            task = self._bastions[route] = asyncio.ensure_future(self.dial(route))
         return (await asyncio.shield(task))[0]
 
     async def close(self) -> None:
         """End the lines to the bastions, the farthest first."""
-        for places in sorted(self._bastions, key=len, reverse=True):
-            await put_down(self._bastions[places])
+        for route in sorted(self._bastions, key=len, reverse=True):
+            await put_down(self._bastions[route])
         self._bastions.clear()
 
 
-def chain(route: Route) -> Chain:
-    """What makes it the same way: where each server listens, and as whom it is met; not by which files of keys."""
-    return tuple((leg.host, leg.port, leg.user) for leg in route)
-
-
-def _server(route: Route) -> Chain:
-    """What makes it the same server, whoever is met there."""
-    return (*chain(route[:-1]), (route[-1].host, route[-1].port, ""))
+def _place(route: Route) -> Place:
+    """What makes it the same server, whoever comes there."""
+    return tuple((leg.host, leg.port) for leg in route)
 
 
 def _well(task: asyncio.Task[Line]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from orchestrator.connectors.ssh.hostkeys import known
+from orchestrator.connectors import known_hosts as known
 from orchestrator.connectors.ssh.keys import Keys
 from orchestrator.connectors.ssh.refusals import Refused, refused
 from orchestrator.connectors.ssh.routes import Leg
@@ -62,8 +62,7 @@ class Handshake(asyncssh.SSHClient):
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         """Called with a key that the files do not hold for this name: good only where it stands for the host without its port."""
         self.offered = Offered(key.get_algorithm(), key.public_data)
-        revoked = any(entry.blob == key.public_data for entry in self.held.revoked)
-        return not revoked and not self.held.keys and any(entry.blob == key.public_data for entry in self.held.elsewhere)
+        return self.held.vouches(key.public_data)
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:  # noqa: ARG002
         """Called with an authority that the files do not hold."""

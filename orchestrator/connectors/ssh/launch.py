@@ -30,6 +30,8 @@ _SAFE = re.compile(r"[A-Za-z0-9_./~+][A-Za-z0-9_./+-]*")
 _ROOT = "root"
 _PUSHED_S = 20
 """How long the program may take to come; where the connection is cut meanwhile, nobody would tell what waits for it."""
+ASKED = b"password is required"
+"""What sudo -n says, to those who have no right at all too."""
 _INSTALL = "install python3 (3.8 or newer), or name another with ansible_python_interpreter"
 
 
@@ -61,9 +63,9 @@ def launch(machine: Machine, user: str, *, root: bool) -> Launch:
     return Launch(f"exec sh -c '{inner}'", text + data, marker)
 
 
-def why_not(machine: Machine, user: str, process: AgentProcess) -> str:
-    """Why the agent did not come up, and what to do about it."""
-    said = (process.words.decode(errors="replace") + "\n" + process.last_words()).lower()
+def why_not(machine: Machine, user: str, process: AgentProcess, more: str) -> str:
+    """Why the agent did not come up, and what to do about it; ``more`` is what sudo said when it was asked again."""
+    said = (process.words.decode(errors="replace") + "\n" + process.last_words() + more).lower()
     if "sudo" in said or process.last_words().startswith("sudo:"):
         found = _sudo(user, said)
         if found:
@@ -82,10 +84,10 @@ def why_not(machine: Machine, user: str, process: AgentProcess) -> str:
 def _sudo(user: str, said: str) -> str:
     """What sudo(8) refused, and the line of sudoers(5) that allows it."""
     line = f"`{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/lab (visudo -f)"
-    if "password is required" in said:
-        return f"sudo asks {user} for a password there, and nobody can type one: write {line}, or connect as root"
     if "not in the sudoers" in said or "may not run sudo" in said or "not allowed to" in said:
         return f"{user} may not use sudo there: write {line}, or connect as root"
+    if ASKED.decode() in said:
+        return f"sudo asks {user} for a password there, and nobody can type one: write {line}, or connect as root"
     if "must have a tty" in said:
         return f"sudo wants a terminal there (requiretty): write `Defaults:{user} !requiretty` in /etc/sudoers.d/lab (visudo -f)"
     if "sudo: not found" in said or "sudo: command not found" in said or "exec: sudo" in said:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import asyncssh
 
-from orchestrator.connectors.ssh.hostkeys import known
+from orchestrator.connectors import known_hosts as known
 
 if TYPE_CHECKING:
     from orchestrator.connectors.ssh.handshake import Handshake
@@ -25,7 +25,7 @@ _PASSING_TEXTS = ("connection refused", "connection timed out", "no route to hos
 _NO_SUCH_NAME = ("name or service not known", "no address associated", "unknown host", "name resolution")
 _ADVICE = {
     errno.ECONNREFUSED: "nothing listens there, or a firewall says so; is it the right port, and is sshd running?",
-    errno.ETIMEDOUT: "no answer; is it up, and does a firewall let port 22 through?",
+    errno.ETIMEDOUT: "is it up, and does a firewall let its port through?",
     errno.EHOSTUNREACH: "is it up?",
 }
 PENALTY = "its sshd drops new connections: too many at once (MaxStartups), or a penalty for earlier failures (PerSourcePenalties)"
@@ -60,33 +60,12 @@ def refused(error: Exception, leg: Leg, handshake: Handshake) -> Refused:  # noq
 
 
 def host_key(leg: Leg, handshake: Handshake) -> str:
-    """An unknown key and a changed one are two different things, and neither is let pass."""
+    """What there is against the key that was shown."""
     where = f"{leg.who} ({leg.place})"
-    name, offered = known.name_of(leg.host, leg.port, leg.alias), handshake.offered
-    if offered is None:
+    if handshake.offered is None:
         return f"{where} shows a host key that is revoked, or of no known form: do not connect before its administrator has said why"
-    print_of = f"{kind_of(offered.kind)} key {known.fingerprint(offered.blob)}"
-    bad = [entry for entry in handshake.held.revoked if entry.blob == offered.blob]
-    if bad:
-        return f"{where} shows the {print_of}, which {bad[0].path}:{bad[0].line} revokes: do not connect before you know why"
-    if handshake.held.keys:
-        stand = "; ".join(f"{kind_of(e.kind)} {known.fingerprint(e.blob)} in {e.path}:{e.line}" for e in handshake.held.keys[:4])
-        return (
-            f"the host key of {where} has CHANGED: it shows the {print_of}, but known as {name} is {stand}. "
-            "Somebody may be in between, or the machine was made anew: find out which first; only then `orchestrate trust --replace`"
-        )
-    return (
-        f"the host key of {where} is not known: it shows the {print_of}. Compare it with what its administrator says, "
-        "then pin it with `orchestrate trust`"
-    )
-
-
-def kind_of(kind: str) -> str:
-    """``ssh-ed25519`` -> ``ED25519``, as ssh-keygen(1) prints it."""
-    for word in ("ed25519", "ecdsa", "rsa", "dss", "ed448"):
-        if word in kind:
-            return word.upper()
-    return kind
+    name = known.name_of(leg.host, leg.port, leg.alias)
+    return known.objection(handshake.held, where, name, handshake.offered.kind, handshake.offered.blob)
 
 
 def not_let_in(leg: Leg, handshake: Handshake) -> str:

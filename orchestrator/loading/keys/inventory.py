@@ -33,7 +33,8 @@ _OTHER_NAMES = {
     "ansible_sudo": "ansible_become",
 }
 _AS_NEAR = 0.85
-"""A slip of one letter is this near; another word, as ``config`` is to ``configure``, is farther off."""
+"""A slip of one letter is this near; another word, as ``config`` is to ``configure``, is farther off. So are two letters of four that
+changed places, which are looked for as such: ``jmup`` is a slip, and ``dump`` somebody's own."""
 
 
 def _literal(parse: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -109,7 +110,7 @@ class Variables(Keys):
 
 def _unknown_variable(name: str, known: Any) -> str:
     """What is wrong with a variable that is not in the table; nothing where it is somebody's own."""
-    near = _OTHER_NAMES.get(name) or nearest(name, known, _AS_NEAR)
+    near = _OTHER_NAMES.get(name) or nearest(name, known, _AS_NEAR) or next((own for own in known if sorted(own) == sorted(name)), "")
     if name.startswith("ansible_") and "pass" in name:
         return (
             f"'{name}': no password stands in a file: log in by a key (ansible_ssh_private_key_file) or an agent, "

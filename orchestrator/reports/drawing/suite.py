@@ -39,5 +39,9 @@ def _trouble(report: Report) -> str:
     """The first thing that needs an eye."""
     bad = next((verdict for verdict in report.verdicts if is_bad(verdict)), None)
     if bad is not None:
-        return clean(f"line {bad.where.line}: {bad.text}" if bad.where else bad.reason or bad.text)
-    return "" if report.value is Value.PASSED else clean(report.reason)
+        return clean(f"line {bad.where.line}: {bad.text}" if bad.where else _first_line(bad.reason) or bad.text)
+    return "" if report.value is Value.PASSED else clean(_first_line(report.reason))
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]

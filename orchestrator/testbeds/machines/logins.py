@@ -1,12 +1,13 @@
 """A machine of the inventory -> the words with which ssh(1) itself gets there, as we did. Pure.
 
-The surprising fact: of the options of a command line, only that for the configuration travels to the ssh that ``-J`` starts for a bastion;
-so the way through bastions is spelt out, one ``ProxyCommand`` in another. Host keys are verified, whatever the configuration says of
-strangers.
+The surprising fact: of the options of a command line, only that for the configuration travels to the ssh that ``-J``, or a ``ProxyJump`` of
+the configuration, starts for a bastion; so the way is spelt out, one ``ProxyCommand`` in another. Host keys are verified, whatever the
+configuration says of strangers.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from shlex import quote
 
@@ -16,10 +17,10 @@ _TARGET = "[%h]:%p"
 _USUAL = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 
 
-def login(machine: Machine) -> tuple[str, ...]:
-    """``("ssh", "-F", ..., "198.18.0.10")``; a command may stand behind it."""
+def login(machine: Machine, jumps: Sequence[str] = ()) -> tuple[str, ...]:
+    """``("ssh", "-F", ..., "198.18.0.10")``; a command may stand behind it. ``jumps``: the bastions that we went by."""
     place = [*(("-p", str(machine.port)) if machine.port else ()), *(("-l", machine.user) if machine.user else ())]
-    return ("ssh", *_options(machine), *place, *_through(machine, machine.jump), machine.address or machine.name)
+    return ("ssh", *_options(machine), *place, *_through(machine, jumps or machine.jump), machine.address or machine.name)
 
 
 def _options(machine: Machine) -> tuple[str, ...]:
@@ -46,5 +47,5 @@ def _through(machine: Machine, jumps: Sequence[str]) -> tuple[str, ...]:
     if not place or not port.isdigit():
         place, port = last.removeprefix("ssh://"), ""
     words = ["ssh", *_options(machine), *_through(machine, before), *(("-p", port) if port else ())]
-    words += ["-W", _TARGET, place.strip("[]") if "@" not in place else place]
+    words += ["-W", _TARGET, re.sub(r"[][]", "", place)]
     return ("-o", "ProxyCommand=" + " ".join(quote(word if word == _TARGET else word.replace("%", "%%")) for word in words))

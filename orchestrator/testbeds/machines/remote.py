@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from orchestrator.agent import protocol
 from orchestrator.connectors.crowd import on_all
 from orchestrator.connectors.session import Session
-from orchestrator.errors import HostErrors, OrchestratorError, TestbedError
+from orchestrator.errors import AgentLost, HostErrors, OrchestratorError, TestbedError
 from orchestrator.model.inventory import Machine
 from orchestrator.model.plan import HostPlan, Plan
 from orchestrator.model.record import HostRecord, RunRecord
@@ -85,6 +85,7 @@ class RealHosts:
     async def _survey_one(self, name: str, needs: Needs) -> LiveHost:
         machine = self._machines[name]
         connection = await self._connections.to(machine)
+        self.logins[name] = login(machine, connection.jumps)
         session = self.sessions[name] = await connection.start_agent(name, root=needs.rights or machine.configure)
         session.prove = lambda: self._connections.prove(machine)
         asked = session.ask(protocol.SURVEY, tools=needs.tools, features=needs.features, sysctls=FORWARDING, network=True)
@@ -161,9 +162,11 @@ class RealHosts:
             return record
         others = [session.leave() for name, session in self.sessions.items() if all(name != host.name for host in lost)]
         asked, _left = await asyncio.gather(asyncio.gather(*map(self._ask_machine, lost)), asyncio.gather(*others))
-        told = dict(zip([host.name for host in lost], asked, strict=True))
-        news = [text for host in lost for text in (host.lost, _afterwards(told[host.name])) if text and text not in record.reason]
-        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="; ".join([record.reason, *news]))
+        told = {host.name: host for host in asked}
+        already = {host.lost for host in lost}
+        before = [line for line in record.reason.splitlines() if line not in already]
+        news = HostErrors({host.name: AgentLost(host.name, _whole_story(host)) for host in asked})
+        return replace(record, hosts=tuple(told.get(host.name, host) for host in record.hosts), reason="\n".join([*before, str(news)]))
 
     async def _ask_machine(self, host: HostRecord) -> HostRecord:
         # A change that closed the door opens it again, but only when it was waited for in vain that somebody confirms it.
@@ -200,8 +203,9 @@ class RealHosts:
         await asyncio.gather(*(session.leave() for session in sessions))
 
 
-def _afterwards(host: HostRecord) -> str:
-    return f"{host.name}, asked afterwards: {host.fate}" if host.fate else ""
+def _whole_story(host: HostRecord) -> str:
+    """How a host was lost, and what its machine said of it afterwards."""
+    return host.lost.removeprefix(f"{host.name}: ") + (f"; asked afterwards: {host.fate}" if host.fate else "")
 
 
 def _switched(switches: Mapping[str, bool]) -> str:

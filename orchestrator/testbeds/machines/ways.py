@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from orchestrator.connectors.session import Session
@@ -10,6 +11,10 @@ from orchestrator.model.inventory import Machine
 
 class Connection(Protocol):
     """The way to one machine."""
+
+    @property
+    def jumps(self) -> Sequence[str]:
+        """The bastions on it, first one first: ``user@host:port``."""
 
     async def start_agent(self, host: str, *, root: bool) -> Session:
         """An agent there, greeted."""

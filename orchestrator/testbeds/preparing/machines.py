@@ -1,37 +1,25 @@
-"""Machines of an inventory, reached with Fabric: looked at, then given what they lack.
+"""Machines of an inventory: looked at, then given what they lack.
 
-The only module that imports Fabric and Paramiko. The surprising fact: Fabric trusts every new host key unless it is told otherwise, so it
-is told here, for each connection and each bastion before it.
+Knows no SSH. The surprising fact: sudo's password is asked once for all of them, and only after all were looked at.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from orchestrator.errors import OrchestratorError, TestbedError, Unreachable
+from orchestrator.errors import OrchestratorError, TestbedError
 from orchestrator.model.inventory import Machine
 from orchestrator.testbeds.preparing.packages import Look, install_commands, look_command, packages, seen
-
-try:
-    import paramiko
-    from fabric import Config, Connection
-    from invoke.exceptions import AuthFailure, CommandTimedOut, Failure
-except ImportError as error:
-    raise TestbedError(
-        f"machines are prepared with Fabric, which is not installed ({error}): python -m pip install 'lab-orchestrator[prepare]'"
-    ) from error
+from orchestrator.testbeds.preparing.reaching import PROMPT, Way
 
 _AT_ONCE = 5
 """So many machines at one time: sshd drops some of ten that are not logged in yet (MaxStartups), and a bastion sees them all."""
-_CONNECT_S = 20
 _LOOK_S = 60
 _INSTALL_S = 1800
-_PROMPT = "[sudo] password: "
 READY, INSTALLED, WOULD_INSTALL, FAILED = "ready", "installed", "would install", "failed"
 
 
@@ -66,14 +54,14 @@ def prepare(machines: Sequence[Machine], person: Person, *, dry_run: bool) -> tu
         return tuple(pool.map(partial(_provided, password=password, dry_run=dry_run), reached, looked))
     finally:
         for one in reached:
-            one.close()
+            one.way.close()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _looked(one: _Reached) -> Outcome | None:
     """A machine's failure to be looked at; ``None`` where it went well."""
     try:
-        one.open()
+        one.way.open()
         one.look_again()
     except OrchestratorError as error:
         return Outcome(one.machine.name, FAILED, text=_without_name(error, one.machine))
@@ -111,21 +99,6 @@ def _without_name(error: OrchestratorError, machine: Machine) -> str:
     return str(error).removeprefix(f"{machine.name}: ")
 
 
-class _Stranger(paramiko.SSHException):  # type: ignore[misc,unused-ignore]
-    """A server whose key nobody knows."""
-
-
-class _KnownOnly(paramiko.MissingHostKeyPolicy):  # type: ignore[misc,unused-ignore]
-    """Nobody is talked with whose key is not in a file of known hosts."""
-
-    def missing_host_key(self, _client: Any, hostname: str, key: Any) -> None:
-        raise _Stranger(f"the host key of {hostname} ({key.get_name()}, SHA256:{_fingerprint(key)}) is not known")
-
-
-def _fingerprint(key: Any) -> str:
-    return str(key.fingerprint).removeprefix("SHA256:")
-
-
 class _Lines:
     """A stream that shows whole lines, each with a machine's name before it."""
 
@@ -136,7 +109,7 @@ class _Lines:
         self._rest = ""
 
     def write(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text).replace(_PROMPT, "").replace("\r", "\n").split("\n")
+        *lines, self._rest = (self._rest + text).replace(PROMPT, "").replace("\r", "\n").split("\n")
         for line in lines:
             if line.strip():
                 self._tell(line)
@@ -152,8 +125,8 @@ class _Reached:
         self.machine = machine
         self.look = Look((), "", root=False, sudo="")
         self.lacked: tuple[str, ...] = ()
+        self.way = Way(machine)
         self._tell = tell
-        self._connection: Any = None
 
     def tell(self, line: str) -> None:
         """Show a line as this machine's."""
@@ -164,36 +137,12 @@ class _Reached:
         """Whether sudo will want a password for what is to be done."""
         return bool(self.look.missing) and not self.look.root and self.look.sudo == "asks" and self.machine.become is not False
 
-    def open(self) -> None:
-        """Connect, by the bastions.
-
-        :raises Unreachable: says why, and what to do.
-        """
-        name = self.machine.name
-        try:
-            self._connection = connection_to(self.machine)
-            self._connection.open()
-        except paramiko.BadHostKeyException as error:
-            text = f"the host key of {error.hostname} is not the one that is known: somebody stands between, or the machine is a new one"
-            raise Unreachable(name, f"{text}; ask its administrator, then `orchestrate trust`") from error
-        except _Stranger as error:
-            raise Unreachable(name, f"{error}: compare it, and pin it with `orchestrate trust`") from error
-        except paramiko.PasswordRequiredException as error:
-            raise Unreachable(name, "its private key wants a passphrase: let an agent hold it (ssh-add)") from error
-        except paramiko.AuthenticationException as error:
-            raise Unreachable(
-                name, f"not let in ({error}): check ansible_user and ansible_ssh_private_key_file, or ssh-add the key"
-            ) from error
-        except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Unreachable(name, f"cannot be reached ({reason}): check its address, port and bastion") from error
-
     def look_again(self) -> None:
         """See what is there now.
 
         :raises Unreachable: it does not answer.
         """
-        self.look = seen(self._run(look_command(), hide=True, timeout=_LOOK_S).stdout)
+        self.look = seen(self.way.run(look_command(), hide=True, timeout=_LOOK_S).stdout)
 
     def install(self, password: str | None) -> None:
         """Install what is missing, and look whether it is there then.
@@ -218,66 +167,15 @@ class _Reached:
             raise TestbedError("programs are installed by root, and the inventory says ansible_become: false")
         if not self.look.sudo:
             raise TestbedError("programs are installed by root, and there is no sudo: log in as root (ansible_user)")
+        if self.look.sudo == "denied":
+            raise TestbedError("programs are installed by root, and this user may not use sudo: let it (visudo), or log in as another")
         if self.look.sudo == "asks" and password is None:
             raise TestbedError("sudo asks for a password, and nobody is here to give it: call this at a terminal")
 
     def _as_root(self, command: str, password: str | None) -> Any:
         streams: dict[str, Any] = {"out_stream": _Lines(self.tell), "err_stream": _Lines(self.tell)}
         if self.look.root:
-            return self._run(command, timeout=_INSTALL_S, **streams)
+            return self.way.run(command, timeout=_INSTALL_S, **streams)
         if self.look.sudo == "free":
-            return self._run(f"sudo -n {command}", timeout=_INSTALL_S, **streams)
-        return self._run(command, how="sudo", password=password, timeout=_INSTALL_S, **streams)
-
-    def _run(self, command: str, *, how: str = "run", **options: Any) -> Any:
-        try:
-            return getattr(self._connection, how)(command, warn=True, pty=False, in_stream=False, **options)
-        except AuthFailure as error:
-            raise TestbedError("sudo did not take the password") from error
-        except CommandTimedOut as error:
-            raise TestbedError(f"`{command}` took longer than {options['timeout']} s") from error
-        except (Failure, paramiko.SSHException, OSError, EOFError) as error:
-            raise Unreachable(self.machine.name, f"the connection ended ({error or type(error).__name__})") from error
-
-    def close(self) -> None:
-        """End the connection, and those to the bastions before it."""
-        one = self._connection
-        while isinstance(one, Connection):
-            one.close()
-            one = one.gateway
-
-
-def connection_to(machine: Machine) -> Any:
-    """A connection that is not open yet. What the inventory does not say, ``~/.ssh/config`` says, or the file behind ``-F``."""
-    if machine.ssh_config and not os.path.isfile(machine.ssh_config[0]):
-        raise FileNotFoundError(f"there is no file {machine.ssh_config[0]}, which is to be ssh's configuration")
-    config = Config(overrides={"sudo": {"prompt": _PROMPT}}, runtime_ssh_path=machine.ssh_config[0] if machine.ssh_config else None)
-    keys = {"key_filename": list(machine.keys)} if machine.keys else {}
-    options = {"config": config, "connect_timeout": _CONNECT_S}
-    arguments = {"banner_timeout": _CONNECT_S, "auth_timeout": _CONNECT_S}
-    straight = machine.jump == ("none",)
-    way = False if straight else None  # `None` has Fabric look for a ProxyJump
-    for hop in () if straight else machine.jump:
-        way = Connection(hop, gateway=way, connect_kwargs={**arguments, **keys}, **options)
-    made = Connection(
-        machine.address or machine.name,
-        user=machine.user or None,
-        port=machine.port or None,
-        gateway=way,
-        connect_kwargs={**arguments, **keys},
-        **options,
-    )
-    _verify(made, machine)
-    return made
-
-
-def _verify(connection: Any, machine: Machine) -> None:
-    """Let ``connection``, and each bastion before it, talk only with whom a file of known hosts knows."""
-    one = connection
-    while isinstance(one, Connection):
-        said = one.ssh_config.get("userknownhostsfile", "~/.ssh/known_hosts ~/.ssh/known_hosts2")
-        for path in (*machine.known_hosts, *(os.path.expanduser(name) for name in said.split()), "/etc/ssh/ssh_known_hosts"):
-            if os.path.isfile(path):
-                one.client.load_system_host_keys(path)
-        one.client.set_missing_host_key_policy(_KnownOnly())
-        one = one.gateway
+            return self.way.run(f"sudo -n {command}", timeout=_INSTALL_S, **streams)
+        return self.way.run(command, how="sudo", password=password, timeout=_INSTALL_S, **streams)

@@ -38,7 +38,7 @@ _LOCK_S = 300
 class Look(NamedTuple):
     """What was found: programs that are ``missing``, the ``manager`` (empty: none we know), whether we are ``root``.
 
-    ``sudo`` is ``free``, ``asks``, or empty where there is none; ``release`` one whose packages bear other names.
+    ``sudo`` is ``free``, ``asks``, ``denied``, or empty where there is none; ``release`` one whose packages bear other names.
     """
 
     missing: tuple[str, ...]
@@ -54,7 +54,8 @@ def look_command() -> str:
         f"{_PATH}; echo user $(id -u); for p in {' '.join(PACKAGES)}; do command -v $p >/dev/null 2>&1 || echo missing $p; done; "
         f"for p in {APT} {DNF}; do command -v $p >/dev/null 2>&1 && echo manager $p; done; "
         "grep -qs platform:el8 /etc/os-release && echo release el8; "
-        "if sudo -n true >/dev/null 2>&1; then echo sudo free; elif command -v sudo >/dev/null 2>&1; then echo sudo asks; fi; "
+        "if sudo -n true >/dev/null 2>&1; then echo sudo free; elif sudo -n -v 2>&1 | grep -q may.not.run; then echo sudo denied; "
+        "elif command -v sudo >/dev/null 2>&1; then echo sudo asks; fi; "
         "echo looked everywhere"
     )
     return f"sh -c {shlex.quote(script)}"

@@ -348,3 +348,15 @@ def test_a_change_that_was_not_undone_is_an_error_whatever_else_happened(status,
     assert (first.value, first.text) == (Value.ERROR, "every host is as it was")
     assert first.reason == "romeo: sysctl a = 1 (it is gone)"
     assert [one.reason for one in rest] == others
+
+
+def test_what_a_step_tells_the_run_only_points_to():
+    cut = "iptables -A INPUT -j DROP: this cut the control connection, and was taken back after 5 s"
+    told = ActionRecord(
+        id="1.1", step=1, host="romeo", status="raised", start_ns=0, end_ns=1, exceptions=("ControlCut", "ChangeRefused"), message=cut
+    )
+    record = run("error", steps=("failed",), actions=(told,), reason=f"romeo: {cut}")
+    assert [(one.value, one.reason) for one in judge(plan(step(1, action())), record, Evidence()).verdicts] == [
+        (Value.ERROR, "step 1 ended the run: see there"),
+        (Value.ERROR, cut),
+    ]

@@ -58,3 +58,19 @@ def test_programs_read_the_same():
         "told": "3.7 is too old",
         "advice": "install Python 3.8 or newer",
     }
+
+
+def test_machines_behind_one_trouble_are_told_together():
+    unknown = Finding(subject="ssh", level=Level.BAD, told="the host key of bastion gate is not known")
+    cut_off = [Checkup(machine=name, findings=(unknown,)) for name in ("romeo", "juliet")]
+    assert render_checkups([cut_off[0], POOR, cut_off[1]], colour=False, width=80).splitlines()[:3] == [
+        "✗  romeo, juliet",
+        "   ✗  ssh  the host key of bastion gate is not known",
+        "",
+    ]
+    assert render_checkups([POOR, BAD, *cut_off], colour=False, width=80).endswith("1 of 4 machines can run labs")
+    assert len(json.loads(checkups_json(cut_off))["machines"]) == 2
+    many = [Checkup(machine=f"node{number}", findings=(unknown,)) for number in range(50)]
+    rows = render_checkups(many, colour=False, width=60).splitlines()
+    assert " ".join(row[3:] for row in rows[:-3]).split(", ") == [checkup.machine for checkup in many]
+    assert all(len(row) <= 60 for row in rows)

@@ -91,11 +91,3 @@ def test_hosts_that_differ_are_told_one_by_one():
 
 def test_a_fingerprint_without_hosts_is_the_testbed():
     assert fingerprint("netns", ()) == "netns"
-
-
-def test_what_became_of_a_lost_host_is_told(plans, make_record):
-    plan = plans["refused"]()
-    told = (HostRecord(name="romeo", lost="its agent vanished", fate="the agent was killed by SIGKILL"), HostRecord(name="juliet"))
-    record = msgspec.structs.replace(make_record(plan, 10, []), hosts=told)
-    (note,) = make_report(plan, record, Evidence(), verdicts(), "d").notes
-    assert note == "romeo was lost, and asked afterwards: the agent was killed by SIGKILL"

@@ -7,6 +7,8 @@ from msgspec.structs import replace
 
 from orchestrator.model.verdict import LadderLine, Report, StepLine, Value, Verdict
 from orchestrator.model.words.values import Where
+from orchestrator.reports.drawing.ink import Ink
+from orchestrator.reports.drawing.suite import suite_row
 from orchestrator.reports.terminal import fit, render, render_suite
 
 CASES = ("pass", "fail", "inconclusive", "error", "skip", "ipv6", "states", "long", "udp")
@@ -193,6 +195,20 @@ def test_a_payload_cannot_paint_the_screen():
 def test_the_reason_of_a_run_is_told_once(reports):
     assert render(reports["error"](), colour=False).count("its channel ended") == 1
     assert render(reports["skip"](), colour=False).count("older than 6.5") == 1
+
+
+def test_the_reason_of_a_run_that_a_step_tells_is_not_told_before_it():
+    verdicts = [Verdict(value=Value.ERROR, text="e", reason=reason) for reason in ("step 1 ended the run: see there", "it cut the way")]
+    told = render(blank(value=Value.ERROR, status="error", reason="romeo: it cut the way", verdicts=tuple(verdicts)), colour=False)
+    assert told.count("it cut the way") == 1
+
+
+def test_each_host_has_a_line_and_in_a_suite_the_first_stands_for_all():
+    reason = "romeo: no room\njuliet: no python"
+    report = blank(value=Value.ERROR, status="error", reason=reason, verdicts=(Verdict(value=Value.ERROR, text="e", reason=reason),))
+    assert "    because   romeo: no room\n              juliet: no python\n" in render(report, colour=False)
+    row = suite_row(Ink(colour=False, width=80), report, 4)
+    assert ("romeo: no room" in row, "juliet" in row) == (True, False)
 
 
 def test_what_the_run_ended_before_is_a_line_until_somebody_asks():

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from orchestrator.connectors.ssh.hostkeys.known import entry_of, stands_for
+from orchestrator.connectors.known_hosts import entry_of, stands_for
 
 
 class Pin(NamedTuple):

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import asyncssh
 
+from orchestrator.connectors import known_hosts as known
 from orchestrator.connectors.ssh.dialing import Dialer, persist
 from orchestrator.connectors.ssh.handshake import PATIENCE_S, Handshake, held_for
-from orchestrator.connectors.ssh.hostkeys import known, pins
+from orchestrator.connectors.ssh.hostkeys import pins
 from orchestrator.connectors.ssh.keys import Ask
-from orchestrator.connectors.ssh.refusals import Refused, kind_of, refused
+from orchestrator.connectors.ssh.refusals import Refused, refused
 from orchestrator.connectors.ssh.routes import Leg, Route, route
 from orchestrator.errors import TestbedError, Unreachable, UsageError
 from orchestrator.model.inventory import Machine
@@ -51,7 +52,7 @@ class Shown(NamedTuple):
     @property
     def label(self) -> str:
         """``ED25519``, ``RSA``, ``ECDSA``."""
-        return kind_of(self.kind)
+        return known.label_of(self.kind)
 
 
 class Fetched(NamedTuple):
@@ -71,7 +72,7 @@ async def fetch(machines: Sequence[Machine], ask: Ask | None = None, patience_s:
         await scan.close()
     order = [machine.name for machine in machines]
     behind = tuple(name for name in order if name in scan.behind)
-    return Fetched(tuple(key for keys in scan.seen.values() for key in keys), behind, tuple(scan.failed))
+    return Fetched(tuple(dict.fromkeys(key for keys in scan.seen.values() for key in keys)), behind, tuple(scan.failed))
 
 
 def pin(path: str, keys: Iterable[Shown], *, replace: bool = False) -> int:

@@ -7,8 +7,8 @@ import socket
 import asyncssh
 import pytest
 
+from orchestrator.connectors.known_hosts import Held
 from orchestrator.connectors.ssh.handshake import Handshake
-from orchestrator.connectors.ssh.hostkeys.known import Held
 from orchestrator.connectors.ssh.refusals import refused
 from orchestrator.connectors.ssh.routes import Leg
 
@@ -34,3 +34,13 @@ def test_every_key_that_was_tried_is_told(keys, more_keys, tried):
 def test_a_name_that_nobody_knows_is_corrected_where_it_stands(who, place):
     error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     assert f"(Name or service not known): correct {place}, or HostName" in told(error, who=who)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(TimeoutError(), "no connection within 10 s; is it up"), (OSError("all of them: [Errno 110]"), "timed out; is it up")],
+)
+def test_that_nothing_answers_is_said_once(error, text):
+    said = told(error)
+    assert text in said
+    assert said.count("answer") <= 1

@@ -34,6 +34,12 @@ def test_a_bastion_behind_a_bastion_is_reached_by_a_command_in_the_command() -> 
     assert STRICT in inner
 
 
+def test_a_bastion_that_only_the_configuration_names_is_spelt_out_too() -> None:
+    through = proxy(login(Machine(name="romeo", known_hosts=("/lab/known_hosts",)), ("me@[fd00::1]:2222",)))
+    assert STRICT in through
+    assert through[-4:] == ["2222", "-W", "[%h]:%p", "me@fd00::1"]
+
+
 def test_no_bastion_where_the_inventory_says_none() -> None:
     assert login(Machine(name="romeo", jump=("none",)))[-3:] == ("-J", "none", "romeo")
     assert login(Machine(name="romeo"))[-1] == "romeo"

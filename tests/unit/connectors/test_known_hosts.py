@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.connectors.ssh.hostkeys import known, pins
+from orchestrator.connectors import known_hosts as known
+from orchestrator.connectors.ssh.hostkeys import pins
 
 ONE, TWO = b"\x00\x00\x00\x0bssh-ed25519one", b"\x00\x00\x00\x0bssh-ed25519two"
 

@@ -39,6 +39,10 @@ class Held(NamedTuple):
     elsewhere: tuple[Entry, ...] = ()
     """What stands for the host without the port: good where it fits, no evidence where it does not."""
 
+    def vouches(self, blob: bytes) -> bool:
+        """Whether a server that shows this key, without a certificate, is the one that is known."""
+        return all(entry.blob != blob for entry in self.revoked) and any(entry.blob == blob for entry in self.keys or self.elsewhere)
+
 
 def name_of(host: str, port: int, alias: str = "") -> str:
     """How a known_hosts file calls the server."""
@@ -50,6 +54,32 @@ def name_of(host: str, port: int, alias: str = "") -> str:
 def fingerprint(blob: bytes) -> str:
     """``SHA256:...``, as ssh-keygen(1) prints it."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
+
+
+def label_of(kind: str) -> str:
+    """``ssh-ed25519`` -> ``ED25519``, as ssh-keygen(1) prints it."""
+    for word in ("ed25519", "ecdsa", "rsa", "dss", "ed448"):
+        if word in kind:
+            return word.upper()
+    return kind
+
+
+def objection(held: Held, where: str, name: str, kind: str, blob: bytes) -> str:
+    """What there is against a key that nobody vouches for: an unknown key and a changed one are two different things."""
+    print_of = f"{label_of(kind)} key {fingerprint(blob)}"
+    bad = [entry for entry in held.revoked if entry.blob == blob]
+    if bad:
+        return f"{where} shows the {print_of}, which {bad[0].path}:{bad[0].line} revokes: do not connect before you know why"
+    if held.keys:
+        stand = "; ".join(f"{label_of(e.kind)} {fingerprint(e.blob)} in {e.path}:{e.line}" for e in held.keys[:4])
+        return (
+            f"the host key of {where} has CHANGED: it shows the {print_of}, but known as {name} is {stand}. "
+            "Somebody may be in between, or the machine was made anew: find out which first; only then `orchestrate trust --replace`"
+        )
+    return (
+        f"the host key of {where} is not known: it shows the {print_of}. Compare it with what its administrator says, "
+        "then pin it with `orchestrate trust`"
+    )
 
 
 def read(paths: Iterable[str]) -> tuple[Entry, ...]:
