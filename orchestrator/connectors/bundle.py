@@ -101,7 +101,15 @@ def bundle() -> Bundle:
 
 
 def _packed(table: dict[str, bytes] | dict[str, CodeType]) -> bytes:
-    held = list(_parts(table))  # what is used once only is written otherwise, and how often a string is used depends on the whole process
+    """Equal tables give equal bytes.
+
+    What is used once is written otherwise than what is used again, and an interned string otherwise than another; how often a name is used,
+    and which single characters (of which there is one each) are interned, depends on the whole process, so both are settled first.
+    """
+    held = list(_parts(table))
+    for part in held:
+        if isinstance(part, str) and len(part) == 1:
+            sys.intern(part)
     packed = zlib.compress(marshal.dumps(table, _MARSHAL), 9)
     del held
     return packed
