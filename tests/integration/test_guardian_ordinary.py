@@ -20,7 +20,7 @@ from tests.integration.conftest import NOBODY
 from tests.integration.machine import act
 
 PYTHON = "/usr/bin/python3"
-
+RUN = f"0d{os.getpid():x}"  # its processes are looked for among all of this machine: no other test's, at the same time
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("setpriv") is None or not os.access(PYTHON, os.X_OK),
     reason="to be somebody else needs root, setpriv (util-linux) and a Python for everybody",
@@ -56,17 +56,17 @@ async def agent(before: tuple[str, ...]) -> tuple:
 def test_agent_killed(mode: int, place: str) -> None:
     async def body(before: tuple[str, ...], home: Path, runtime: Path) -> None:
         session, process = await agent(before)
-        held = await session.ask(protocol.GUARD, run="7e57", who="alice")
+        held = await session.ask(protocol.GUARD, run=RUN, who="alice")
         assert held["lock"] == str(home.parent / place / "lock")
         assert (home.parent / place).stat().st_mode & 0o777 == 0o700
         actions = [act("1", "file", name="x", text="hi"), act("2", "start", name="s", argv=["sleep", "600"]), act("3", "run", argv=["pwd"])]
-        await session.ask(protocol.PREPARE, run="7e57", actions=actions, private=True)
+        await session.ask(protocol.PREPARE, run=RUN, actions=actions, private=True)
         results = [(await session.ask(protocol.FIRE, actions=[action["id"]]))[0] for action in actions]
         folder = Path(results[2]["stdout"].strip())
         assert (folder / "x").read_text() == "hi"
         assert folder.stat().st_mode & 0o777 == 0o700  # noqa: ASYNC240  nothing else runs on this loop
         other, second = await agent(before)
-        with pytest.raises(AgentError, match="run 7e57 of alice"):
+        with pytest.raises(AgentError, match=f"run {RUN} of alice"):
             await other.ask(protocol.GUARD, run="abc", who="bob")
         lost = asyncio.Event()
         session.on_lost = lambda _lost: lost.set()
@@ -74,7 +74,7 @@ def test_agent_killed(mode: int, place: str) -> None:
         await asyncio.wait_for(lost.wait(), 20)
         while folder.exists():  # noqa: ASYNC110, ASYNC240  no event tells of it; nothing else runs on this loop
             await asyncio.sleep(0.02)
-        assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if since(pid) and b"7e57" in environment(pid)]
+        assert not [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if since(pid) and RUN.encode() in environment(pid)]
         (told,) = (await other.ask(protocol.CLEAN))["runs"]
         assert (told["reason"], told["not_undone"]) == ("the agent was killed by SIGKILL", [])
         other.close()
