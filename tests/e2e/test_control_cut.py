@@ -173,9 +173,9 @@ def test_plumbing_that_cuts_it(two_hosts: Controller, which: str, way: str) -> N
     assert "taken back" in told or "takes it back" in told
 
 
-def of_sessions(machine: Host) -> set[int]:
-    """The sshd processes there that serve a connection."""
-    return {one.pid for one in machine.processes("sshd: ") if "[listener]" not in " ".join(one.argv)}
+def serving(machine: Host) -> set[int]:
+    """The sshd processes there that serve somebody who has been let in."""
+    return {one.pid for one in machine.processes("sshd: ubuntu") if one.user != 0}
 
 
 def pythons(machine: Host) -> list[Process]:
@@ -197,12 +197,14 @@ def test_a_connection_that_is_cut_after_the_end_does_not_stay(two_hosts: Control
     async def whole() -> None:
         theirs, ours = Connections(), Connections()
         await theirs.to(of(two_hosts))
-        others = of_sessions(romeo)
+        await asyncio.to_thread(wait_until, lambda: serving(romeo))
+        others = serving(romeo)
         await one_run(ours, of(two_hosts))
-        assert of_sessions(romeo) > others
+        (served,) = serving(romeo) - others
         two_hosts.lab.cut("romeo")
         try:
-            await asyncio.to_thread(wait_until, lambda: of_sessions(romeo) == others, 30)
+            await asyncio.to_thread(wait_until, lambda: served not in serving(romeo), 30)
+            assert others <= serving(romeo)
         finally:
             two_hosts.lab.mend("romeo")
         await theirs.close()
@@ -217,10 +219,10 @@ def test_a_connection_that_serves_the_next_run_is_left_to_it(two_hosts: Controll
     async def whole() -> None:
         connections = Connections()
         await one_run(connections, of(two_hosts))
-        serving = of_sessions(romeo)
+        served = serving(romeo)
         session = await (await connections.to(of(two_hosts))).start_agent("romeo", root=True)
         await asyncio.to_thread(wait_until, lambda: len(pythons(romeo)) == len(("guardian", "agent")), 30)
-        assert of_sessions(romeo) == serving
+        assert serving(romeo) == served
         await session.leave()
         await connections.close()
 
