@@ -311,6 +311,8 @@ class Service:
         self.loop.spawn(self._finish(), lambda value, error: self._say_goodbye(reason, value or {}), now_ns() + LEAVE_NS)
 
     def _say_goodbye(self, reason: str, finished: Frame) -> None:
+        if self.guard is not None and self.guard.gone:
+            reason = self.guard.gone  # with it went our input, and which of both is heard of first is chance
         undone, failed = finished.get("undone", []), finished.get("not_undone", [])
         self.tell(protocol.GOODBYE, reason=reason, undone=undone, not_undone=failed)
         if self.guard is not None:

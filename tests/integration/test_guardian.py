@@ -143,6 +143,21 @@ def test_guardian_killed() -> None:
     live(body)
 
 
+def test_a_guardian_that_goes_together_with_the_way_to_the_controller_is_the_reason() -> None:
+    async def body(machine: Machine) -> None:
+        started = await altered(machine)
+        os.kill(started.agent, signal.SIGSTOP)  # so that it hears of both at once
+        leaving = asyncio.ensure_future(started.session.leave())
+        await asyncio.sleep(0)
+        started.process.kill()
+        os.kill(started.agent, signal.SIGCONT)
+        await leaving
+        assert started.session.goodbye == "its guardian has gone"
+        await machine.wait_restored(30, but_outcomes=False)
+
+    live(body)
+
+
 def command(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 

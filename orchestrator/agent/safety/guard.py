@@ -46,7 +46,8 @@ class Guard:
 
     def __init__(self, loop: Loop, fd: int, on_leave: Callable[[str], None], tell: Callable[..., None]) -> None:
         self.held: dict[str, Any] | None = None
-        self.gone = False
+        self.gone = ""
+        """Said of the guardian once it has gone."""
         self.patience_s: float = protocol.CONFIRM_S
         self.waiting: list[Task] = []
         self.unconfirmed: dict[int, str] = {}
@@ -200,6 +201,6 @@ class Guard:
 
     def _ended(self, _reason: str) -> None:
         if not self.gone:
-            self.gone = True
-            self._on_leave("its guardian has gone")
+            self.gone = "its guardian has gone"
+            self._on_leave(self.gone)
             wake(self.waiting)

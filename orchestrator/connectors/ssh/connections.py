@@ -122,7 +122,7 @@ class Connection:
             await session.greeted(GREETING_S)
         except AgentLost as lost:
             session.close()
-            text = await self._why_not(process) if process.left else str(lost).removeprefix(f"{host}: ")
+            text = await self._why_not(process) if process.left and not session.goodbye else str(lost).removeprefix(f"{host}: ")
             raise Unreachable(self.machine.name, text) from lost
         except BaseException as error:
             session.close()
