@@ -222,6 +222,13 @@ def _clean(scene: Scene) -> None:
     assert done.code == 0, done
 
 
+def _clean_and_go_on(scene: Scene) -> None:
+    """Whoever was stopped before it had the machine holds nothing, and nobody knows of it: it leaves when it can go on."""
+    _clean(scene)
+    for machine in scene.hosts:
+        _send([one for one in both(machine) if one.state == "T"], signal.SIGCONT)
+
+
 def _nothing(_scene: Scene) -> None:
     """It needs nothing."""
 
@@ -252,7 +259,7 @@ KINDS = {
     "guardian killed": Kind(strike=guardian_killed, says="guardian|killed"),
     "both killed": Kind(strike=both_killed, says="killed|vanished|gone"),
     "all killed": Kind(strike=all_killed, code=-signal.SIGKILL, mend=_clean, helped=True),
-    "both frozen": Kind(strike=both_frozen, says="report|silent|stopped|greet", mend=_clean, helped=True),
+    "both frozen": Kind(strike=both_frozen, says="report|silent|stopped|greet", mend=_clean_and_go_on, helped=True),
     "sshd killed": Kind(strike=sshd_killed, says="lost|connect", mend=_restart_sshd),
     "logged out": Kind(strike=logged_out, says="signal|lost"),
     "power lost": Kind(strike=power_lost, says="lost|no answer|report|silent"),
