@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .host import Kept
     from .loop import Timer
     from .safety.guard import Guard
-    from .tasks import Steps
+    from .tasks import Steps, Task
 
 NOBODY = 0  # answers what came without a number; no ask has it
 LEAD_NS = 2_000_000
@@ -59,6 +59,7 @@ class Service:
         self.leaving = False
         self._feed: capture.Feed | None = None
         self._armed: dict[int, Timer] = {}
+        self._preparing: Task | None = None
         self._finished = True
         self._cut_off = False
         self.channel = Channel(loop, source, sink, self._serve, self.leave)
@@ -92,7 +93,7 @@ class Service:
     def _refuse(self, number: int, error: Exception) -> None:
         self.channel.send({"id": number, "error": str(error) or type(error).__name__, "kind": getattr(error, "kind", type(error).__name__)})
 
-    def _spawn(self, number: int, steps: Steps[Any], patience_ns: int) -> None:
+    def _spawn(self, number: int, steps: Steps[Any], patience_ns: int) -> Task:
         """A task whose result is the answer to ask ``number``."""
 
         def done(value: object, error: Exception | None) -> None:
@@ -101,7 +102,7 @@ class Service:
             else:
                 self._refuse(number, error)
 
-        self.loop.spawn(steps, done, now_ns() + patience_ns)
+        return self.loop.spawn(steps, done, now_ns() + patience_ns)
 
     def beat(self, number: int, frame: Frame) -> None:
         """Both clocks, as a sign of life."""
@@ -144,7 +145,7 @@ class Service:
         """The whole program of this host, before anything moves; what an earlier one left is undone first."""
         if self.guard is not None and self.guard.held is not None and self.guard.held["run"] != frame["run"]:
             raise Refusal(f"this host was taken for run {self.guard.held['run']}, not for {frame['run']}")
-        self._spawn(number, self._prepare(frame), UNDO_NS if self.guard is None else SETUP_NS)
+        self._preparing = self._spawn(number, self._prepare(frame), UNDO_NS if self.guard is None else SETUP_NS)
 
     def _prepare(self, frame: Frame) -> Steps[None]:
         program = {action["id"]: action for action in frame["actions"]}
@@ -286,6 +287,8 @@ class Service:
         self._disarm()
         answer: Frame = {}
         self._seal()
+        if self._preparing is not None:
+            self._preparing.interrupt("blocked")  # or it would go on to alter what is being put back
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo()
         self._finished = self._finished or not self.leaving

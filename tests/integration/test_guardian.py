@@ -256,6 +256,26 @@ def test_a_change_that_was_about_to_be_made_is_not_undone_after_what_was_made_be
     live(body)
 
 
+def test_who_leaves_while_it_sets_up_stops_to_set_up() -> None:
+    """Or what it alters at that moment would come after what takes it back."""
+
+    async def body(machine: Machine) -> None:
+        started = await machine.taken()
+        setup = [{"words": ["address", "add", f"10.88.{number}.1/24", "dev", "eth1"]} for number in range(99)]
+        preparing = asyncio.ensure_future(started.prepare(setup=setup))
+        await asyncio.to_thread(wait_until, lambda: "addresses" in machine.changed(), 30)
+        started.session.close()
+        with pytest.raises(AgentLost):
+            await preparing
+        assert await started.ended() is None
+        assert machine.changed(but_outcomes=True) == {}
+        (told,) = (await asked(machine))["runs"]
+        assert 0 < len(told["undone"]) < len(setup)
+        assert told["not_undone"] == []
+
+    live(body)
+
+
 def test_a_run_that_altered_nothing_leaves_no_word() -> None:
     async def body(machine: Machine) -> None:
         started = await machine.taken()
