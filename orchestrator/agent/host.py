@@ -200,18 +200,21 @@ class Host:
         self.guard.settle(number)
         raise ControlCut(f"{what}: this cut the control connection, and was taken back after {self.guard.patience_s:g} s")
 
-    def undo(self) -> Steps[tuple[list[str], list[str]]]:
-        """Everything back, last first, as a task: ``(undone, not undone)`` in words. Who comes second waits for the first."""
+    def undo(self, patience_ns: int) -> Steps[tuple[list[str], list[str]]]:
+        """Everything back, last first, as a task: ``(undone, not undone)`` in words. Who comes second waits for the first.
+
+        ``patience_ns`` bounds all of them together, on a real host.
+        """
         while self._undoing:
             yield Wait(on=self)
         self._undoing = True
         try:
-            return (yield from self._undo())
+            return (yield from self._undo(patience_ns))
         finally:
             self._undoing = False
             wake(self.waiting)
 
-    def _undo(self) -> Steps[tuple[list[str], list[str]]]:
+    def _undo(self, patience_ns: int) -> Steps[tuple[list[str], list[str]]]:
         self.sockets.close()
         for program in self.started:
             program.close()
@@ -220,7 +223,7 @@ class Host:
             yield from self.guard.sweep()
         undone: list[str] = []
         failed: list[str] = []
-        until = now_ns() + undoing.ALL_NS
+        until = now_ns() + patience_ns
         while self.undos:
             kept = self.undos.pop()
             try:

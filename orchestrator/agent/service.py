@@ -16,6 +16,7 @@ from .doing.actions import set_up
 from .host import Host
 from .lean import decode, signal
 from .loop import Loop, calm, caught, hurry, now_ns, spin_until
+from .safety import undoing
 from .seeing import capture, observe
 from .seeing.backdrop import Backdrop
 from .tasks import Wait
@@ -151,7 +152,7 @@ class Service:
         program = {action["id"]: action for action in frame["actions"]}
         self._disarm()
         self.host.interrupt()
-        _undone, failed = yield from self.host.undo()
+        _undone, failed = yield from self.host.undo(undoing.AT_LEISURE_NS)
         if failed or self.leaving:  # who leaves would not undo what begins now
             raise Refusal("; ".join(["an earlier run is not undone", *failed]))
         self.program = program
@@ -281,16 +282,16 @@ class Service:
     def finish(self, number: int, frame: Frame) -> None:
         """Interrupt what blocks, end the capture, undo everything, and say so."""
         self.deadline_ns = None
-        self._spawn(number, self._finish(), UNDO_NS)
+        self._spawn(number, self._finish(undoing.AT_LEISURE_NS), UNDO_NS)
 
-    def _finish(self) -> Steps[Frame]:
+    def _finish(self, patience_ns: int) -> Steps[Frame]:
         self._disarm()
         answer: Frame = {}
         self._seal()
         if self._preparing is not None:
             self._preparing.interrupt("blocked")  # or it would go on to alter what is being put back
         self.host.interrupt()
-        answer["undone"], answer["not_undone"] = yield from self.host.undo()
+        answer["undone"], answer["not_undone"] = yield from self.host.undo(patience_ns)
         self._finished = self._finished or not self.leaving
         return answer
 
@@ -311,7 +312,7 @@ class Service:
     def _leave(self, reason: str) -> None:
         if self.guard is not None and self.guard.unconfirmed:
             reason += f"; this was not confirmed, and may be what cut the control connection: {'; '.join(self.guard.unconfirmed.values())}"
-        self.loop.spawn(self._finish(), lambda value, error: self._say_goodbye(reason, value or {}), now_ns() + LEAVE_NS)
+        self.loop.spawn(self._finish(undoing.ALL_NS), lambda value, error: self._say_goodbye(reason, value or {}), now_ns() + LEAVE_NS)
 
     def _say_goodbye(self, reason: str, finished: Frame) -> None:
         if self.guard is not None and self.guard.gone:

@@ -117,8 +117,8 @@ def held(entries: Iterable[Entry], host: str, port: int, alias: str = "") -> Hel
     for entry in entries:
         if stands_for(entry.names, name):
             kinds[entry.marker].append(entry)
-        elif name.startswith("[") and not entry.marker and stands_for(entry.names, host.lower()):
-            kinds["elsewhere"].append(entry)
+        elif name.startswith("[") and entry.marker != AUTHORITY and stands_for(entry.names, host.lower()):
+            kinds[entry.marker or "elsewhere"].append(entry)
     return Held(tuple(kinds[""]), tuple(kinds[AUTHORITY]), tuple(kinds[REVOKED]), tuple(kinds["elsewhere"]))
 
 

@@ -190,6 +190,23 @@ def test_a_like_route_of_the_newer_family_stays(way: Way) -> None:
     assert after == before
 
 
+@pytest.mark.parametrize("line", ["link set other0 down", "link set dev other0 mtu 1300", "route add 10.20.0.0/16 dev other0"])
+def test_an_interface_may_have_another_name(way: Way, line: str) -> None:
+    named = "ip link property add dev lab0 altname other0; ip route add 10.50.0.0/16 via 10.7.0.9 proto static"
+    before, then, after, results, told = changed(way, line, first=named)
+    assert ([result["status"] for result in results], told["not_undone"]) == (["done"], [])
+    assert then != before
+    assert after == before
+
+
+@pytest.mark.parametrize("line", ["route del 10.50.0.0/16 via 10.7.0.9", "route replace 10.50.0.0/16 via 10.7.0.8"])
+def test_of_several_routes_that_only_their_order_tells_apart_none_is_touched(way: Way, line: str) -> None:
+    several = "ip route add 10.50.0.0/16 via 10.7.0.9; ip route append 10.50.0.0/16 via 10.7.0.7"
+    before, then, _after, (result,), _told = changed(way, line, first=several)
+    assert "there are several such routes" in result["message"]
+    assert then == before
+
+
 def test_the_last_change_is_taken_back_first(way: Way) -> None:
     lines = ["address add 10.21.0.1/16 dev lab0", "route add 10.22.0.0/16 via 10.21.0.9", "link set lab0 mtu 1300"]
     told = changed(way, *lines)[-1]
@@ -213,6 +230,9 @@ def test_the_last_change_is_taken_back_first(way: Way) -> None:
         ("-6 route append 2001:db8:9::/48 via 2001:db8:7::8", "there is such a route already"),
         ("route append 10.9.0.0/16 via 10.7.0.9", "there is such a route already"),
         ("route add 10.20.0.0/16 via 10.7.0.9 met 5", "write metric instead of met"),
+        ("route add 10.20.0.0/16 via 10.7.0.9 metric 0x10", "write 16 instead of 0x10"),
+        ("route add 10.20.0.0/16 via 10.7.0.9 proto 0x4", "write 4 instead of 0x4"),
+        ("route add 10.20.0.0/16 via inet 10.7.0.9", "nobody knows how to take this back"),
         ("route add 10.9.0.0/16 via 10.7.0.7", "there is such a route already"),
         ("route del 10.99.0.0/16", "there is no such route"),
         ("route add 10.20.0.0/16 via 192.0.2.1", "Nexthop has invalid gateway"),

@@ -82,6 +82,22 @@ def test_two_hosts_on_one_machine_share_its_connection(sshd: Make) -> None:
     assert (server.connections(), server.logins()) == (1, 1)
 
 
+def test_a_connection_that_its_machine_ends_just_when_it_is_used_again_is_made_anew(sshd: Make) -> None:
+    server = sshd("a")
+
+    async def body(connections: Connections) -> None:
+        machine = here(server)
+        await (await agent(connections, machine)).leave()
+        again = await connections.to(machine)
+        for pid in server.descendants():
+            os.kill(pid, signal.SIGKILL)
+        session = await again.start_agent("romeo", root=False)
+        assert (await session.ask(protocol.BEAT))[0] > 0
+
+    run(body)
+    assert server.logins() == 2
+
+
 def test_machines_behind_a_bastion_share_its_connection_and_a_proof_opens_only_a_new_one_to_the_machine(sshd: Make, home: Path) -> None:
     gate = sshd("gate")
     first, second = sshd("a", key=gate.key), sshd("b", key=gate.key)

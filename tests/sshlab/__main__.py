@@ -58,6 +58,8 @@ def _up(asked: argparse.Namespace) -> int:
         detached=True,
     )
     made.up()
+    inventory = made.inventory.read_text()
+    made.inventory.write_text(inventory.replace("    ansible_python_interpreter", "    configure: true\n    ansible_python_interpreter", 1))
     first = made.blueprints.machines[0].name
     said = [
         f"{len(made.blueprints.machines)} machines and their bastion are up after {time.monotonic() - began:.2f} s.",

@@ -7,6 +7,7 @@ goes down takes its static routes and its IPv6 addresses with it, and an address
 from __future__ import annotations
 
 from orchestrator.agent.doing.changes import ChangeRefused, command, read_sysctl
+from orchestrator.agent.lean import socket
 
 from . import routes
 from .routes import pairs_of, plain, routes_through, unknown
@@ -32,6 +33,7 @@ def undos_of(loop: Loop, words: list[str]) -> Steps[list[Undo]]:
     :raises ChangeRefused: it is no change that can be taken back, or it would not succeed as things are.
     """
     family, rest = _family(words)
+    rest = [_own_name(word, words) if at and rest[at - 1] in ("dev", "oif") else word for at, word in enumerate(rest)]
     if len(rest) < 3:
         raise unknown(words)
     thing, verb, *more = rest
@@ -49,6 +51,17 @@ def _family(words: list[str]) -> tuple[str, list[str]]:
     if len(words) > 1 and words[0] in ("-f", "-family"):
         return _FAMILIES.get(words[1], ""), words[2:]
     return "", words
+
+
+def _own_name(device: str, whole: list[str]) -> str:
+    """The name by which the kernel shows an interface; ip(8) takes an alternative one too (ip-link(8), altname).
+
+    :raises ChangeRefused: there is none of this name, of at most 15 letters.
+    """
+    try:
+        return socket.if_indextoname(socket.if_nametoindex(device))
+    except OSError:
+        raise ChangeRefused(f"ip {' '.join(whole)}: there is no interface {device}") from None
 
 
 def _family_of(words: list[str]) -> str:
@@ -147,10 +160,10 @@ def _is_up(loop: Loop, device: str) -> Steps[bool]:
 def _set_link(loop: Loop, _family: str, more: list[str], whole: list[str]) -> Steps[list[Undo]]:
     words = more[1:] if more[0] == "dev" else more
     if len(words) == 3 and words[1] == "mtu":
-        return (yield from _set_mtu(loop, words[0], words[2], whole))
+        return (yield from _set_mtu(loop, _own_name(words[0], whole), words[2], whole))
     if len(words) != 2 or words[1] not in ("up", "down"):
         raise unknown(whole)
-    device, wanted = words[0], words[1] == "up"
+    device, wanted = _own_name(words[0], whole), words[1] == "up"
     if (yield from _is_up(loop, device)) == wanted:
         return []
     undos: list[Undo] = []

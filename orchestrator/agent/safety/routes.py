@@ -57,8 +57,20 @@ def _must_be_in_full(words: list[str], whole: list[str]) -> None:
     """
     for at, word in enumerate(words):
         full = next((full for full in _IN_FULL if full.startswith(word)), word)
+        if words[at - 1 : at] in (["metric"], ["priority"], ["preference"], ["pref"], ["proto"], ["protocol"]) and word != _decimal(word):
+            raise ChangeRefused(f"ip {' '.join(whole)}: write {int(word, 0)} instead of {word}, so that the route is known again")
+        if words[at - 1 : at] == ["via"] and word in ("inet", "inet6"):
+            raise unknown(whole)
         if word not in (full, "pref") and words[at - 1] not in ("dev", "oif", "table", "proto", "protocol"):
             raise ChangeRefused(f"ip {' '.join(whole)}: write {full} instead of {word}, so that the route is known again")
+
+
+def _decimal(word: str) -> str:
+    """A number as the kernel shows it; any other word as it is."""
+    try:
+        return str(int(word, 0) if not word.isdigit() else int(word))
+    except ValueError:
+        return word
 
 
 def pairs_of(words: list[str]) -> dict[str, str]:
@@ -168,6 +180,8 @@ def _replace_route(loop: Loop, family: str, more: list[str], whole: list[str]) -
     prefix, table, telling = _route(more, whole)
     before = yield from _exact(loop, family, prefix, table)
     replaced = [line for line in before if _metric(pairs_of(line.split()), family) == _metric(telling, family)]
+    if replaced:
+        _must_be_alone(replaced[0], before, family, whole)
     back = [_route_back(family, table, line) for line in replaced]
     return [*back, _route_out(family, prefix, table, telling, before)]
 
@@ -178,7 +192,20 @@ def _delete_route(loop: Loop, family: str, more: list[str], whole: list[str]) ->
     meant = [line for line in before if _is_meant(line, telling)]
     if not meant:
         raise ChangeRefused(f"ip {' '.join(whole)}: there is no such route")
+    _must_be_alone(meant[0], before, family, whole)
     return [_route_back(family, table, line) for line in meant]
+
+
+def _must_be_alone(line: str, before: list[str], family: str, whole: list[str]) -> None:
+    """Of several with one prefix and metric the kernel adds the first only.
+
+    :raises ChangeRefused: there are several.
+    """
+    same = [other for other in before if _metric(pairs_of(other.split()), family) == _metric(pairs_of(line.split()), family)]
+    if len(same) > 1:
+        raise ChangeRefused(
+            f"ip {' '.join(whole)}: nobody knows how to take this back, as there are several such routes: {'; '.join(same)}"
+        )
 
 
 def _take_route_out(loop: Loop, undo: Undo) -> Steps[None]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ONE_NS = 4_000_000_000
 ALL_NS = 6_000_000_000
 """Twice this, for the agent and then its guardian, and the silence before it, is less than half a minute."""
+AT_LEISURE_NS = 8_500_000_000
+"""Where nothing has happened, and the controller waits for the answer."""
 LEAST_NS = 300_000_000
 _NO_SUCH_RULE = 1  # iptables -C; 2 is bad usage, 4 a lock that somebody else held
 FOLDER = "orchestrate-"

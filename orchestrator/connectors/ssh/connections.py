@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import asyncssh
@@ -49,13 +51,14 @@ class Connections:
         try:
             way = route(machine)
             task = self._lines.get(way)
+            again = partial(self.to, machine) if task is not None and task.done() and _alive(task) else None
             if task is None or (task.done() and not _alive(task)):
                 task = self._lines[way] = asyncio.ensure_future(self._dialer.dial(way))
             connection, handshake = await asyncio.shield(task)
             await asyncio.shield(self._packing)
         except Refused as refusal:
             raise Unreachable(machine.name, str(refusal)) from refusal
-        return Connection(machine, connection, (*self._dialer.handshakes(way), handshake), self._patience_s)
+        return Connection(machine, connection, (*self._dialer.handshakes(way), handshake), self._patience_s, again)
 
     async def prove(self, machine: Machine) -> None:
         """One more connection to this machine, authenticated, closed again; bastions on the way keep their line.
@@ -86,13 +89,21 @@ def _alive(task: asyncio.Task[Line]) -> bool:
 
 
 class Connection:
-    """The connection to ``machine``."""
+    """The connection to ``machine``. ``again`` gives another one, where this one was there before: its machine may just be ending it."""
 
-    def __init__(self, machine: Machine, connection: asyncssh.SSHClientConnection, legs: tuple[Handshake, ...], patience_s: float) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        connection: asyncssh.SSHClientConnection,
+        legs: tuple[Handshake, ...],
+        patience_s: float,
+        again: Callable[[], Awaitable[Connection]] | None = None,
+    ) -> None:
         self.machine = machine
         self._connection = connection
         self._legs = legs
         self._patience_s = patience_s
+        self._again = again
 
     @property
     def user(self) -> str:
@@ -111,6 +122,14 @@ class Connection:
         :raises Unreachable: the machine does not run it; says what to do there.
         :raises AgentError: it does not greet, or it speaks another version.
         """
+        try:
+            return await self._start_agent(host, root=root)
+        except Unreachable:
+            if self._again is None or all(leg.lost is None for leg in self._legs):
+                raise
+        return await (await self._again()).start_agent(host, root=root)
+
+    async def _start_agent(self, host: str, *, root: bool) -> Session:
         try:
             start = launch(self.machine, self.user, root=root)
             process = await persist(lambda: self._process(start), self._patience_s)

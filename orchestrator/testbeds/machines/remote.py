@@ -195,7 +195,10 @@ class RealHosts:
         ours = next((run for run in left.runs if run.run == self._run_id), None)
         if ours is None:
             return {"fate": PUT_BACK}
-        return None if ours.alive else {"undone": ours.undone, "not_undone": ours.not_undone, "fate": ours.reason}
+        if ours.alive:
+            return None
+        fate = ours.reason if ours.not_undone else f"{ours.reason}; all that was altered there is put back"
+        return {"undone": ours.undone, "not_undone": ours.not_undone, "fate": fate}
 
     async def down(self) -> None:
         """End every agent, and wait until its guardian has gone too, so that the next run finds the machine free."""

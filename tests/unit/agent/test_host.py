@@ -174,7 +174,7 @@ REMOVE = action("2", "remove", name="lose")
 def test_a_rule_is_undone_at_the_end(loop, here, fire, tool):
     verbs = tool(0, 0).verbs
     fire(RULE)
-    assert loop.finish(here.undo()).value == (["iptables -D INPUT -j DROP -m comment --comment orchestrate:run:lose"], [])
+    assert loop.finish(here.undo(9_000_000_000)).value == (["iptables -D INPUT -j DROP -m comment --comment orchestrate:run:lose"], [])
     assert verbs == ["-A", "-D"]
 
 
@@ -182,7 +182,7 @@ def test_a_rule_that_was_removed_is_not_undone_again(loop, here, fire, tool):
     verbs = tool(0, 0).verbs
     fire(RULE)
     fire(REMOVE)
-    assert loop.finish(here.undo()).value == ([], [])
+    assert loop.finish(here.undo(9_000_000_000)).value == ([], [])
     assert verbs == ["-A", "-D"]
     answered, _told = fire(REMOVE)
     assert answered[0][0]["message"] == "no rule called lose is in place"
@@ -193,7 +193,7 @@ def test_a_rule_that_was_refused_is_not_undone(loop, here, fire, tool, answer):
     verbs = tool(answer).verbs
     answered, _told = fire(RULE)
     assert answered[0][0]["status"] == "raised"
-    assert loop.finish(here.undo()).value == ([], [])
+    assert loop.finish(here.undo(9_000_000_000)).value == ([], [])
     assert verbs == ["-A"]
 
 
@@ -202,7 +202,7 @@ def test_a_rule_whose_tool_was_interrupted_is_looked_up_and_undone(loop, here, f
     answered, _told = fire(RULE)
     here.interrupt()
     assert answered[0][0]["status"] == "blocked"
-    undone, failed = loop.finish(here.undo()).value
+    undone, failed = loop.finish(here.undo(9_000_000_000)).value
     assert (len(undone), failed) == (1, [])
     assert verbs == ["-A", "-C", "-D"]
 
@@ -212,7 +212,7 @@ def test_a_rule_whose_removal_was_refused_is_still_in_place(loop, here, fire, to
     fire(RULE)
     answered, _told = fire(REMOVE)
     assert answered[0][0]["status"] == "raised"
-    loop.finish(here.undo())
+    loop.finish(here.undo(9_000_000_000))
     assert verbs == ["-A", "-D", "-C", "-D"]
 
 
@@ -223,7 +223,7 @@ def test_the_last_is_undone_first_and_a_failure_stops_nothing(loop, here, rememb
     done = []
     for text, error in (("first", None), ("second", OSError("no")), ("third", None)):
         remember(text, done, error)
-    assert loop.finish(here.undo()).value == (["third", "first"], ["second (no)"])
+    assert loop.finish(here.undo(9_000_000_000)).value == (["third", "first"], ["second (no)"])
     assert done == ["third", "first"]
 
 
@@ -233,8 +233,8 @@ def test_two_who_undo_do_it_in_one_order(loop, here, remember, ended):
     gate = undoing._News()
     remember("second", done, wait=Wait(on=gate))
     first, second = type(ended)(), type(ended)()
-    loop.spawn(here.undo(), first)
-    loop.spawn(here.undo(), second)
+    loop.spawn(here.undo(9_000_000_000), first)
+    loop.spawn(here.undo(9_000_000_000), second)
     assert done == []
     assert second.outcomes == []
     wake(gate.waiting)
@@ -246,7 +246,7 @@ def test_what_does_not_end_is_left_behind_by_the_deadline_and_the_rest_undone(lo
     done = []
     remember("first", done)
     remember("stuck", done, wait=Wait())
-    loop.spawn(here.undo(), ended, deadline=0)
+    loop.spawn(here.undo(9_000_000_000), ended, deadline=0)
     loop.serve(0)
     assert ended.value == (["first"], ["stuck (timeout)"])
 
@@ -254,7 +254,7 @@ def test_what_does_not_end_is_left_behind_by_the_deadline_and_the_rest_undone(lo
 def test_who_waits_for_the_undoing_of_another_can_be_interrupted(loop, here, remember, ended):
     remember("stuck", [], wait=Wait())
     first = type(ended)()
-    tasks = [loop.spawn(here.undo(), done) for done in (first, ended)]
+    tasks = [loop.spawn(here.undo(9_000_000_000), done) for done in (first, ended)]
     tasks[1].interrupt("timeout")
     assert isinstance(ended.error, Interrupted)
     assert first.outcomes == []
@@ -291,7 +291,7 @@ def test_every_program_is_closed_at_the_end_whatever_its_name(loop, here, fire, 
     fire(action("1", "start", name="server", argv=["nc"]))
     fire(action("2", "start", name="server", argv=["nc"]))
     fire(action("3", "run", argv=["sh", "-c", "nc &"]))
-    loop.finish(here.undo())
+    loop.finish(here.undo(9_000_000_000))
     assert [program.closed for program in made] == [1, 1, 1]
 
 

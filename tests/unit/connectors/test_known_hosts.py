@@ -72,6 +72,14 @@ def test_what_the_files_hold_of_a_server_by_file_and_line(tmp_path: Path) -> Non
     assert [entry.line for entry in (*held.authorities, *held.revoked)] == [1, 2]
 
 
+def test_a_key_that_is_revoked_for_the_host_is_revoked_on_every_port(tmp_path: Path) -> None:
+    path = tmp_path / "known_hosts"
+    path.write_text(f"{line('node7')}\n{line('node7', ONE, '@revoked ')}\n{line('node7', TWO, '@cert-authority ')}\n")
+    held = known.held(known.read([str(path)]), "node7", 2222)
+    assert ([entry.line for entry in held.revoked], [entry.line for entry in held.elsewhere], held.authorities) == ([2], [1], ())
+    assert not held.vouches(ONE)
+
+
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         known.read([str(tmp_path)])
