@@ -288,7 +288,7 @@ class Service:
         self._disarm()
         answer: Frame = {}
         self._seal()
-        if self._preparing is not None:
+        if self._preparing is not None and not self._finished:
             self._preparing.interrupt("blocked")  # or it would go on to alter what is being put back
         self.host.interrupt()
         answer["undone"], answer["not_undone"] = yield from self.host.undo(patience_ns)
