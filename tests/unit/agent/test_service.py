@@ -319,6 +319,22 @@ def test_who_leaves_begins_nothing(agent, change):
     assert agent.undone == ["slow"]
 
 
+def test_who_is_asked_to_finish_has_more_time_to_undo_than_who_has_to_leave(agent, monkeypatch):
+    given = []
+
+    def undo(_host, patience_ns):
+        given.append(patience_ns)
+        return [], []
+        yield
+
+    monkeypatch.setattr(type(agent.service.host), "undo", undo)
+    agent.answer(agent.send(protocol.FINISH))
+    agent.service.leave("it is over")
+    agent.leaves()
+    assert given == [undoing.AT_LEISURE_NS, undoing.ALL_NS]
+    assert undoing.ALL_NS < undoing.AT_LEISURE_NS < service.UNDO_NS
+
+
 def test_last_words_are_whole_although_the_controller_is_slow(agent):
     said = ["x" * (1 << 20)] * 4
     for text in said:
